@@ -1,0 +1,35 @@
+# Every target sets up what it needs. VENV may name another virtual environment.
+
+VENV ?= .venv
+PYTHON ?= python3.11
+REQUIREMENTS = requirements.txt constraints.txt
+RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
+
+.PHONY: help install repro test lint benchmark
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The stamp holds the requirements that were installed, so that a new checkout of the same ones installs nothing.
+install: ## create the virtual environment and install the pinned requirements into it
+	@if ! cat $(REQUIREMENTS) | cmp -s - $(VENV)/installed.txt; then \
+		echo "Installing the requirements into $(VENV) (torch is several GB: some minutes)" && \
+		$(PYTHON) -m venv $(VENV) && \
+		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt && \
+		cat $(REQUIREMENTS) > $(VENV)/installed.txt; \
+	fi
+
+repro: install ## run the pipeline, or what of it is out of date (the embedded sample: some minutes)
+	$(RUN) dvc repro
+
+lint: install ## check style and format with ruff
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+
+test: lint ## check style, then run all tests
+	$(RUN) python -m pytest
+
+benchmark: install ## measure the speed claims of the README (installs the peers that it compares with)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(RUN) python -m benchmarks.audio
+	$(RUN) python -m benchmarks.training

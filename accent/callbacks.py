@@ -1,0 +1,153 @@
+"""What our training adds to fastai's: seeded epochs, bfloat16 on any device, and a state to continue from."""
+
+import json
+import os
+import random
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from fastai.callback.core import Callback
+from torch import Tensor
+
+from accent.parts import output_file
+
+# Callback attributes that fastai's events must run before or after: Recorder has order 50, its metrics are ready then.
+AFTER_RECORDER = 60
+
+
+class SeedEpochs(Callback):
+    """Start every epoch from a seed of its own, so that a continued run draws what an unbroken one would have drawn."""
+
+    def __init__(self, seed: int):
+        super().__init__()
+        self.seed = seed
+
+    def before_epoch(self) -> None:
+        seed = self.seed * 10_000 + self.epoch
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        self.dls.train.rng.seed(seed)
+        self.dls.train.dataset.set_epoch(self.epoch)
+
+
+class BFloat16(Callback):
+    """Mixed precision in bfloat16, which needs no gradient scaler. fastai's own does nothing on a CPU."""
+
+    order = 10
+
+    def before_batch(self) -> None:
+        self.autocast = torch.autocast(self.dls.device.type, dtype=torch.bfloat16)
+        self.autocast.__enter__()
+
+    def after_pred(self) -> None:
+        self.learn.pred = self.pred.float()
+
+    def after_loss(self) -> None:
+        self.autocast.__exit__(None, None, None)
+
+
+class Checkpoint(Callback):
+    """The state after every epoch, in `folder`, from which a run that was killed goes on; and the best weights so far.
+
+    `last.safetensors` has the weights, the optimizer's tensors and, as metadata, everything else; `best.safetensors`
+    the weights of the epoch with the lowest validation loss. Both are replaced in one move. A state of other inputs,
+    parameters or code (another `fingerprint`) is not used.
+    """
+
+    order = AFTER_RECORDER
+
+    def __init__(self, folder: Path, fingerprint: str):
+        super().__init__()
+        self.folder, self.fingerprint = folder, fingerprint
+        self.history: list[list[float]] = []  # losses and metrics by epoch
+        self.best_epoch, self.lowest_loss = 0, float("inf")  # counted from 1
+        self.smoothed = (0, 0.0)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "best.safetensors"
+
+    def restore(self) -> int:
+        """Bring the learner to the state of the last whole epoch; returns how many epochs are done."""
+        if not self.last.exists():
+            return 0
+        with safetensors.safe_open(self.last, framework="pt") as file:
+            state = json.loads(file.metadata()["state"])
+        if state["fingerprint"] != self.fingerprint:
+            return 0
+        tensors = safetensors.torch.load_file(self.last)
+        self.learn.model.load_state_dict(_with_prefix(tensors, "model."))
+        self.learn.create_opt()
+        per_parameter = [
+            {**numbers, **_with_prefix(tensors, f"optimizer.{number}.")}
+            for number, numbers in enumerate(state["optimizer"])
+        ]
+        self.learn.opt.load_state_dict({"state": per_parameter, "hypers": self.learn.opt.hypers})
+        self.history, self.smoothed = state["history"], state["smoothed"]
+        self.best_epoch, self.lowest_loss = state["best_epoch"], state["lowest_loss"]
+        return len(self.history)
+
+    def before_fit(self) -> None:
+        smooth_loss = self.recorder.smooth_loss  # fastai's training loss is a running mean over the epochs
+        smooth_loss.count, smooth_loss.val = self.smoothed[0], torch.tensor(self.smoothed[1])
+
+    def after_epoch(self) -> None:
+        if self.epoch < len(self.history):  # fastai skips through the epochs that were done before
+            return
+        names = self.recorder.metric_names[1:-1]  # without epoch and time
+        values = [float(value) for value in self.recorder.log[1 : len(names) + 1]]
+        self.history.append(values)
+        loss = values[names.index("valid_loss")]
+        weights = _contiguous(self.learn.model.state_dict())
+        if loss < self.lowest_loss or not self.best.exists():
+            self.best_epoch, self.lowest_loss = self.epoch + 1, loss
+            _save(self.best, weights)
+        states = self.learn.opt.state_dict()["state"]
+        tensors = {f"model.{name}": tensor for name, tensor in weights.items()}
+        numbers = []
+        for number, state in enumerate(states):
+            is_tensor = {name: isinstance(value, Tensor) for name, value in state.items()}
+            tensors |= {f"optimizer.{number}.{name}": state[name] for name in state if is_tensor[name]}
+            numbers.append({name: state[name] for name in state if not is_tensor[name]})
+        state = {
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "smoothed": (self.recorder.smooth_loss.count, float(self.recorder.smooth_loss.val)),
+            "best_epoch": self.best_epoch,
+            "lowest_loss": self.lowest_loss,
+            "optimizer": numbers,
+        }
+        _save(self.last, _contiguous(tensors), {"state": json.dumps(state)})
+
+    def load_best(self) -> None:
+        """Give the learner the weights of the best epoch."""
+        self.learn.model.load_state_dict(safetensors.torch.load_file(self.best))
+
+    def clear(self) -> None:
+        """Remove the state: the run is complete."""
+        self.last.unlink(missing_ok=True)
+        self.best.unlink(missing_ok=True)
+
+
+def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+    with output_file(path) as partial:
+        safetensors.torch.save_file(tensors, partial, metadata)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,128 @@
+"""Windows of spectrograms as fastai `DataLoaders`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import fastai.vision.data  # noqa: F401  (its show_batch and show_results lay a batch out as a grid)
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from fastai.data.core import DataLoaders, TfmdDL
+from fastai.torch_core import TensorCategory, TensorImageBW, default_device
+from fasttransform import Transform
+
+from accent.augment import AugmentParams, augment
+from accent.windows import cut, even_starts
+
+
+class TensorSpectrogram(TensorImageBW):
+    """A window (1, n_mels, frames) or a batch of them; shown with time to the right and frequency upwards."""
+
+    def show(self, ctx: plt.Axes | None = None, title: str | None = None, **kwargs: Any) -> plt.Axes:
+        """Draw one window on `ctx`, or on axes of its own, and return the axes."""
+        axes = ctx or plt.subplots()[1]
+        axes.imshow(self.squeeze(0).float().cpu().numpy(), origin="lower", aspect="auto", cmap="magma")
+        axes.set(xticks=[], yticks=[], **({"title": title} if title else {}))
+        return axes
+
+
+class Label(str):
+    """A class name that fastai can show above a spectrogram."""
+
+    def show(self, ctx: plt.Axes | None = None, **kwargs: Any) -> plt.Axes:
+        """Add the name to the title of `ctx`: below what stands there, so that truth is above prediction."""
+        title = ctx.get_title()
+        ctx.set_title(f"{title}\n{self}" if title else str(self), fontsize="medium")
+        return ctx
+
+
+class Windows:
+    """Windows of labelled clips: at random places that `set_epoch` draws, or spread evenly over each clip.
+
+    An item is a `TensorSpectrogram` (1, n_mels, window) of uint8 and a `TensorCategory`.
+    """
+
+    def __init__(
+        self, spectrograms: Sequence[np.ndarray], labels: Sequence[str], vocab: Sequence[str], window: int
+    ) -> None:
+        self.spectrograms, self.window, self.vocab = spectrograms, window, list(vocab)
+        self.targets = np.array([self.vocab.index(label) for label in labels])
+        self.lengths = np.array([len(spectrogram) for spectrogram in spectrograms])
+        self.clips = self.starts = np.empty(0, np.int64)
+
+    @classmethod
+    def even(cls, *args: Any, hop: int) -> "Windows":
+        """The windows over which a clip is judged: the same in every epoch."""
+        windows = cls(*args)
+        starts = [even_starts(length, windows.window, hop) for length in windows.lengths]
+        windows.clips = np.repeat(np.arange(len(starts)), [len(clip_starts) for clip_starts in starts])
+        windows.starts = np.concatenate(starts)
+        return windows
+
+    @classmethod
+    def random(cls, *args: Any, per_clip: int, seed: int) -> "RandomWindows":
+        """`per_clip` windows of every clip, elsewhere in every epoch."""
+        windows = RandomWindows(*args)
+        windows.clips, windows.seed = np.tile(np.arange(len(windows.lengths)), per_clip), seed
+        windows.set_epoch(0)
+        return windows
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, item: int) -> tuple[TensorSpectrogram, TensorCategory]:
+        clip = self.clips[item]
+        window = cut(self.spectrograms[clip], self.starts[item], self.window)
+        return TensorSpectrogram(torch.tensor(window)), TensorCategory(self.targets[clip])
+
+    def decode(self, sample: tuple, full: bool = True) -> tuple[TensorSpectrogram, Label]:
+        """A sample as fastai shows it."""
+        window, target = sample
+        return window, Label(self.vocab[int(target)])
+
+
+class RandomWindows(Windows):
+    """Windows whose places are a function of seed and epoch alone, not of worker processes or of what ran before."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw this epoch's places."""
+        spare = np.maximum(self.lengths[self.clips] - self.window, 0)
+        self.starts = np.random.default_rng([self.seed, epoch]).integers(0, spare, endpoint=True)
+
+
+class ToFloat(Transform):
+    """uint8 to float32 in 0-1, on the device that the batch is on."""
+
+    def encodes(self, batch: TensorSpectrogram):
+        return batch.float() / 255
+
+
+class Augment(Transform):
+    """`accent.augment` on training batches only."""
+
+    split_idx, order = 0, 10
+
+    def __init__(self, params: AugmentParams, range_db: float):
+        super().__init__()
+        self.params, self.range_db = params, range_db
+
+    def encodes(self, batch: TensorSpectrogram):
+        return TensorSpectrogram(augment(batch.as_subclass(torch.Tensor), self.params, self.range_db))
+
+
+def make_dls(
+    train: Windows, valid: Windows, batch_size: int, num_workers: int, augment_params: AugmentParams, range_db: float
+) -> DataLoaders:
+    """`DataLoaders` of the two, on the GPU if there is one; a last, smaller training batch is left out."""
+    train.split_idx, valid.split_idx = 0, 1
+    shared = {"bs": batch_size, "num_workers": num_workers, "device": default_device()}
+    augmented = [ToFloat(), Augment(augment_params, range_db)]
+    # Batch normalisation suffers from a few examples by themselves, but a set that is smaller than a batch is one.
+    drop_last = len(train) >= batch_size
+    dls = DataLoaders(
+        TfmdDL(train, shuffle=True, drop_last=drop_last, after_batch=augmented, **shared),
+        TfmdDL(valid, after_batch=[ToFloat()], **shared),
+    )
+    # fastai passes one item through when it first asks for this, which draws random numbers: not in mid-training.
+    assert dls.train.n_inp == dls.valid.n_inp == 1
+    return dls

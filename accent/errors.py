@@ -1,0 +1,31 @@
+"""Errors that are the user's to mend, told in one line."""
+
+import errno
+import sys
+from collections.abc import Callable
+
+
+class InputError(Exception):
+    """Something in the input, the parameters or the surroundings that the user can put right.
+
+    The message says what, where, the value found, the values allowed and what to do next, in one line.
+    """
+
+
+class Reject(Exception):
+    """A single clip that cannot be used; the message is the reason that `rejects.csv` gets."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
+    try:
+        main()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+        full = error.errno == errno.ENOSPC or "No space left" in what
+        advice = "Free some space" if full else "Mend that"
+        sys.exit(f"error: {what}. Nothing was left half-written. {advice}, then run the same command again.")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -1,0 +1,85 @@
+"""What a set of scores is worth: discrimination, calibration, and the temperature that mends the latter.
+
+Everywhere `logits` is float of shape (n, classes) and `targets` int of shape (n,), the index of the true class.
+"""
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    brier_score_loss,
+    log_loss,
+    recall_score,
+    roc_auc_score,
+    roc_curve,
+)
+from torchmetrics.functional.classification import multiclass_calibration_error
+
+ECE_BINS = 15  # as in arXiv 1706.04599, which proposed temperature scaling
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
+    """The temperature that minimises the log loss of `softmax(logits / temperature)` (arXiv 1706.04599), 0.05 to 20."""
+
+    def loss(log_temperature: float) -> float:
+        scaled = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -scaled[np.arange(len(targets)), targets].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
+def one_against_rest(logits: np.ndarray, target: int) -> np.ndarray:
+    """Log-odds of one class against all others, of shape (n,)."""
+    log_probabilities = log_softmax(logits, axis=1)
+    others = np.logaddexp.reduce(np.delete(log_probabilities, target, axis=1), axis=1)
+    return log_probabilities[:, target] - others
+
+
+def equal_error_rate(positive: np.ndarray, scores: np.ndarray) -> float:
+    """The rate at which as many positives are missed as negatives taken, read off the ROC by linear interpolation."""
+    false_positive, true_positive, _ = roc_curve(positive, scores)
+    difference = false_positive - (1 - true_positive)  # rises from -1 to 1
+    return float(np.interp(0, difference, false_positive))
+
+
+def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
+    """Expected calibration error of the predicted class's probability, in 15 equal bins."""
+    error = multiclass_calibration_error(
+        torch.tensor(probabilities), torch.tensor(targets), probabilities.shape[1], n_bins=ECE_BINS
+    )
+    return float(error)
+
+
+def evaluate_scores(logits: np.ndarray, targets: np.ndarray, classes: list[str], temperature: float) -> dict:
+    """Every headline metric of `softmax(logits / temperature)`, as a dictionary of numbers and of numbers by class.
+
+    ROC AUC and EER are those of one class against the rest, averaged over the classes (with two they are the same).
+    """
+    probabilities = softmax(logits / temperature, axis=1)
+    raw = softmax(logits, axis=1)
+    predicted = logits.argmax(axis=1)
+    labels = list(range(len(classes)))
+    log_odds = {name: one_against_rest(logits / temperature, number) for number, name in enumerate(classes)}
+    auc = {name: float(roc_auc_score(targets == n, log_odds[name])) for n, name in enumerate(classes)}
+    eer = {name: equal_error_rate(targets == n, log_odds[name]) for n, name in enumerate(classes)}
+    metrics = {
+        "accuracy": accuracy_score(targets, predicted),
+        "balanced_accuracy": balanced_accuracy_score(targets, predicted),
+        "roc_auc": np.mean(list(auc.values())),
+        "eer": np.mean(list(eer.values())),
+        "log_loss": log_loss(targets, probabilities, labels=labels),
+        "log_loss_uncalibrated": log_loss(targets, raw, labels=labels),
+        # Of two classes scikit-learn gives the half of the sum over classes: the usual Brier score of each.
+        "brier": brier_score_loss(targets, probabilities if len(classes) > 2 else probabilities[:, 1], labels=labels),
+        "ece": calibration_error(probabilities, targets),
+        "ece_uncalibrated": calibration_error(raw, targets),
+    }
+    metrics = {name: float(value) for name, value in metrics.items()}
+    recall = recall_score(targets, predicted, labels=labels, average=None)
+    metrics["recall"] = {name: float(value) for name, value in zip(classes, recall, strict=True)}
+    if len(classes) > 2:
+        metrics |= {"roc_auc_by_class": auc, "eer_by_class": eer}
+    return metrics

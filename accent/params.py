@@ -1,0 +1,60 @@
+"""`params.yaml` -> frozen dataclasses, in which a misspelt or missing name is an error that says which."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from accent.errors import InputError
+
+T = TypeVar("T")
+
+# Decorates every parameter class: no field can change after loading, and no unknown name is taken.
+params = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+
+def load_params(section: str, cls: type[T], path: Path = Path("params.yaml")) -> T:
+    """The section of `params.yaml` with that name, checked against `cls`.
+
+    Raises `InputError` for a missing file or section, and for a name or value that `cls` does not allow.
+    """
+    try:
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file in {Path.cwd()}. Run from the project's folder") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict) or section not in document:
+        found = ", ".join(document) if isinstance(document, dict) else "nothing"
+        raise InputError(f"{path}: no section {section!r} (found: {found}). Add it")
+    return parse_params(document[section], cls, f"{path}: {section}")
+
+
+def parse_params(values: object, cls: type[T], where: str) -> T:
+    """`values` as a `cls`; raises `InputError` that names `where`, the field, and what is allowed there."""
+    try:
+        return TypeAdapter(cls).validate_python(values)
+    except ValidationError as error:
+        raise InputError("; ".join(_explain(detail, cls, where) for detail in error.errors())) from None
+
+
+def _explain(detail: dict, cls: type, where: str) -> str:
+    name = ".".join([where, *map(str, detail["loc"])])
+    if detail["type"] == "unexpected_keyword_argument":
+        return f"{name}: no such parameter. Known here: {', '.join(_fields_at(cls, detail['loc'][:-1]))}"
+    if detail["type"] == "missing":
+        return f"{name}: missing. Needed here: {', '.join(_fields_at(cls, detail['loc'][:-1]))}"
+    return f"{name}: {detail['msg']} (found {detail['input']!r})"
+
+
+def _fields_at(cls: type, path: tuple) -> list[str]:
+    """Field names of the dataclass found by walking `path` (field names and dictionary keys) from `cls`."""
+    for key in path:
+        fields = getattr(cls, "__pydantic_fields__", {})
+        if key in fields:
+            cls = fields[key].annotation
+            values = getattr(cls, "__args__", ())
+            cls = values[-1] if values else cls  # dict[str, Inner]: the next key is the user's own
+    return list(getattr(cls, "__pydantic_fields__", {}))

@@ -1,0 +1,160 @@
+"""Parts: arrays of many clips in a few `.npy` files, with an index, written beside and moved into place.
+
+A folder of parts holds `part-00000.npy ...`, each the arrays of a few hundred clips joined along their first
+axis, `index.parquet` with one row a clip in the order of `clip_id` (`part`, `start`, `length`, `crc32` and whatever
+else is known of the clip), and `rejects.csv` (`clip_id`, `reason`).
+"""
+
+import csv
+import os
+import shutil
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from accent.errors import InputError
+
+INDEX = "index.parquet"
+REJECTS = "rejects.csv"
+
+# (clip_id, reason), where a reason is a kind, a colon and the particulars; and what a function that writes a part
+# returns: the index rows of its clips, and the rejects.
+Rejects = list[tuple[str, str]]
+PartResult = tuple[pd.DataFrame, Rejects]
+
+
+@contextmanager
+def output_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path` to write in, which takes the name `path` only if the block ends well."""
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)
+    except OSError as error:
+        raise _with_name(error, path) from None
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[Path]:
+    """A file name beside `path` to write to, which takes the name `path` only if the block ends well."""
+    partial = path.with_name(f".{path.name}.partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield partial
+        os.replace(partial, path)
+    except OSError as error:
+        raise _with_name(error, path) from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _with_name(error: OSError, path: Path) -> OSError:
+    """The error with the name of what was being written, where the system did not give one."""
+    return error if error.filename else OSError(error.errno, error.strerror or str(error), str(path))
+
+
+def part_name(number: int, suffix: str) -> str:
+    """The file name of a part."""
+    return f"part-{number:05d}.{suffix}"
+
+
+def write_rejects(folder: Path, rejects: Rejects) -> None:
+    """Write `rejects.csv`; every stage that can refuse a clip has one, even if it is empty."""
+    with open(folder / REJECTS, "w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([("clip_id", "reason"), *rejects])
+
+
+def count_kinds(rejects: Rejects) -> str:
+    """The kinds of reasons with their counts, commonest first: "12 too short, 3 broken"."""
+    kinds = pd.Series([reason.split(":")[0] for _, reason in rejects], dtype=str).value_counts()
+    return ", ".join(f"{count:,} {kind}" for kind, count in kinds.items())
+
+
+def check_rejects(rejects: Rejects, total: int, max_fraction: float, where: str) -> None:
+    """Raise `InputError`, with the reasons, if nothing is left or too much of `total` was rejected."""
+    if total > len(rejects) <= max_fraction * total:
+        return
+    raise InputError(
+        f"{where}: {len(rejects):,} of {total:,} clips rejected, more than max_reject_fraction={max_fraction} allows "
+        f"({count_kinds(rejects) or 'there was none'}; first: {' '.join(rejects[0]) if rejects else '-'}). "
+        "Mend the input, or raise the limit in params.yaml"
+    )
+
+
+def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.DataFrame:
+    """Write arrays joined along their first axis, and return their index columns.
+
+    `empty` (length 0 along that axis) gives the part's shape and dtype where there is no array at all.
+    """
+    joined = np.concatenate([empty, *arrays])
+    with open(path, "wb") as file:  # not np.save, which does not say why a write failed
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(joined))
+        file.write(joined.data)
+    lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+    return pd.DataFrame(
+        {
+            "part": int(path.stem.removeprefix("part-")),
+            "start": np.cumsum(lengths) - lengths,
+            "length": lengths,
+            "crc32": np.array([checksum(array) for array in arrays], dtype=np.int64),
+        }
+    )
+
+
+def checksum(array: np.ndarray) -> int:
+    """CRC-32 of an array's bytes."""
+    return zlib.crc32(np.ascontiguousarray(array))
+
+
+def read_index(folder: Path) -> pd.DataFrame:
+    """The index of a folder of parts."""
+    try:
+        return pd.read_parquet(folder / INDEX)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: no {INDEX} here. Run 'dvc repro', which makes it") from None
+
+
+class Parts(Sequence):
+    """The arrays of the clips that `rows` of an index name, in that order, read through memory maps."""
+
+    def __init__(self, folder: Path, rows: pd.DataFrame):
+        self.folder = folder
+        self.lengths = rows["length"].to_numpy()
+        self._where = rows[["part", "start"]].to_numpy()
+        self._maps: dict[int, np.ndarray] = {}
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        """A clip's array: a view into its part. Raises `InputError` for a part that is gone or too short."""
+        part, start = self._where[row]
+        if part not in self._maps:
+            self._maps[part] = self._open(part)
+        array = self._maps[part][start : start + self.lengths[row]]
+        if len(array) != self.lengths[row]:
+            raise self._damaged(part, f"needs {start + self.lengths[row]} rows, has {len(self._maps[part])}")
+        return array
+
+    def _open(self, part: int) -> np.ndarray:
+        try:
+            return np.load(self.folder / part_name(part, "npy"), mmap_mode="r", allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError) as error:
+            raise self._damaged(part, error) from None
+
+    def _damaged(self, part: int, what: object) -> InputError:
+        path = self.folder / part_name(part, "npy")
+        return InputError(f"{path}: missing or damaged ({what}). Run 'dvc checkout --force', or 'dvc repro --force'")
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_maps": {}}  # a worker process opens its own

@@ -1,0 +1,58 @@
+"""The rows behind the evaluation's plots, which `dvc plots` draws and lays over each other by revision."""
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+from sklearn.metrics import roc_curve
+
+from accent.metrics import ECE_BINS, one_against_rest
+
+HISTOGRAM_EDGES = np.linspace(-8, 8, 33)  # log-odds; what lies beyond goes into the outermost bin
+
+
+def confusion(labels: pd.Series, predicted: pd.Series) -> pd.DataFrame:
+    """One row a clip, `actual` and `predicted`: DVC's `confusion` template counts them."""
+    return pd.DataFrame({"actual": labels, "predicted": predicted})
+
+
+def roc(logits: np.ndarray, targets: np.ndarray, classes: list[str]) -> pd.DataFrame:
+    """The ROC curve of every class against the rest; of two classes only the second's, since they mirror each other."""
+    curves = []
+    for number, name in enumerate(classes):
+        if len(classes) == 2 and number == 0:
+            continue
+        false_positive, true_positive, _ = roc_curve(targets == number, one_against_rest(logits, number))
+        curve = {"false_positive_rate": false_positive, "true_positive_rate": true_positive, "label": name}
+        curves.append(pd.DataFrame(curve))
+    return pd.concat(curves, ignore_index=True)
+
+
+def reliability(logits: np.ndarray, targets: np.ndarray, temperature: float) -> pd.DataFrame:
+    """Mean probability of the predicted class, and accuracy, by bin, before and after temperature scaling."""
+    tables = []
+    for scaling, divisor in (("before", 1.0), ("after", temperature)):
+        probabilities = softmax(logits / divisor, axis=1)
+        clips = pd.DataFrame(
+            {"confidence": probabilities.max(axis=1), "accuracy": probabilities.argmax(axis=1) == targets}
+        )
+        bins = np.minimum((clips["confidence"] * ECE_BINS).astype(int), ECE_BINS - 1)
+        table = clips.groupby(bins).mean()
+        table["clips"] = clips.groupby(bins).size()
+        table["temperature_scaling"] = scaling
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
+
+def score_histogram(logits: np.ndarray, targets: np.ndarray, classes: list[str], temperature: float) -> pd.DataFrame:
+    """For every class, how its own clips and the others' spread over the calibrated log-odds for it, as shares."""
+    tables = []
+    for number, name in enumerate(classes):
+        if len(classes) == 2 and number == 0:
+            continue
+        scores = np.clip(one_against_rest(logits / temperature, number), *HISTOGRAM_EDGES[[0, -1]])
+        for true_number, true_name in enumerate(classes):
+            of_class = scores[targets == true_number]
+            counts, _ = np.histogram(of_class, HISTOGRAM_EDGES)
+            table = {"log_odds": HISTOGRAM_EDGES[:-1] + 0.25, "share": counts / len(of_class)}
+            tables.append(pd.DataFrame({**table, "score_for": name, "label": true_name}))
+    return pd.concat(tables, ignore_index=True)

@@ -1,0 +1,92 @@
+"""Which clips of the releases take part: one row a clip, with its class, drawn the same way whatever else is there."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
+from accent.params import params
+from accent.parts import Rejects
+
+
+@params
+class IngestParams:
+    releases: Path
+    classes: dict[str, ClassFilter]
+    max_clips_per_class: NonNegativeInt
+    max_clips_per_speaker: NonNegativeInt
+    seed: int
+    clips_per_part: PositiveInt
+    max_reject_fraction: NonNegativeFloat
+
+
+def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFrame, Rejects, Rejects]:
+    """The clips of all classes in the order of `clip_id`; the rows that were rejected; the files that no row names.
+
+    The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip that several
+    releases hold is taken from the first of them.
+    """
+    rejects = [reject for source in sources for reject in source.rejects]
+    unnamed = [
+        (name, f"no row: validated.tsv of {source.where} does not name it")
+        for source in sources
+        for name in source.files["path"][~source.files["path"].isin(source.rows["path"])]
+    ]
+    rows = pd.concat(
+        [source.rows.merge(source.files.drop_duplicates("path"), on="path", how="left") for source in sources]
+    )
+    rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
+    rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
+    rows.insert(1, "label", assign_classes(rows, params.classes))
+    rows = rows[rows["label"] != ""]
+
+    repeated = rows["clip_id"].duplicated()
+    ambiguous = ~repeated & ~rows["label"].isin(list(params.classes))
+    missing = ~repeated & ~ambiguous & rows["container"].isna()
+    rejects += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
+    pairs = rows.loc[ambiguous, ["clip_id", "label"]].itertuples(index=False)
+    rejects += [(clip, f"in two classes: {label}") for clip, label in pairs]
+    rejects += [(clip, "missing: no such file in clips/") for clip in rows["clip_id"][missing]]
+    large = ~(repeated | ambiguous) & (rows["size"] > MAX_CLIP_BYTES)
+    rejects += [(clip, f"too large: over {MAX_CLIP_BYTES:,} bytes") for clip in rows["clip_id"][large]]
+    rows = rows[~(repeated | ambiguous | missing | large)]
+    rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
+    return rows.sort_values("clip_id", ignore_index=True), rejects, unnamed
+
+
+def draw(rows: pd.DataFrame, seed: int, per_speaker: int, per_class: int) -> pd.DataFrame:
+    """At most so many rows a speaker and a class (0: no limit), those with the lowest hash of seed and clip name.
+
+    A clip's hash does not depend on the other clips, so more of them displace few of those drawn before.
+    """
+    order = rows["clip_id"].map(lambda clip: seeded_hash(seed, clip)).sort_values(kind="stable").index
+    rows = rows.loc[order]
+    if per_speaker:
+        rows = rows[rows.groupby(["label", "client_id"]).cumcount() < per_speaker]
+    if per_class:
+        rows = rows[rows.groupby("label").cumcount() < per_class]
+    return rows
+
+
+def seeded_hash(seed: int, name: str) -> int:
+    """63 bits that depend on nothing but `seed` and `name`."""
+    digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
+    """A Parquet part: the clips' rows with their untouched `audio` bytes."""
+    table = pa.Table.from_pandas(rows[["clip_id", "label", *COLUMNS]], preserve_index=False)
+    audio = [_read(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
+    # Encoded audio does not compress further: Parquet's own compression would only cost time.
+    pq.write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
+
+
+def _read(container: str, offset: float, size: float) -> bytes:
+    with open(container, "rb") as file:
+        file.seek(int(offset))
+        return file.read(int(size))

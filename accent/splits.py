@@ -1,0 +1,129 @@
+"""Which clip is train, valid or test, and the proof that no speaker and no sentence is in two of them."""
+
+import unicodedata
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, NonNegativeInt
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from accent.errors import InputError
+from accent.params import params
+from accent.selection import draw
+
+SPLITS = ("train", "valid", "test")
+UNUSED = "unused"
+
+
+@params
+class SplitParams:
+    folds: Annotated[int, Field(ge=2)]
+    fold: NonNegativeInt
+    valid_fraction: Annotated[float, Field(gt=0, le=0.5)]
+    group_by: Literal["speaker", "none"]
+    max_clips_per_speaker: NonNegativeInt
+    balance: bool
+    seed: int
+
+
+def make_splits(index: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+    """The clips of `index` with their `split`, and for those of split `unused` the `reason`.
+
+    The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
+    divided into train and valid. Speakers go whole into one split, with the classes in proportion
+    (`StratifiedGroupKFold`). A sentence that speakers of several splits read stays in test, or else in valid; elsewhere
+    its clips are unused. In train and valid a speaker has at most `max_clips_per_speaker` clips, and with `balance`
+    every class equally many. `group_by: none` ignores speakers and sentences, to show what that would have claimed.
+
+    Raises `InputError` where a class has too few speakers to be in every split.
+    """
+    if params.fold >= params.folds:
+        raise InputError(f"params.yaml: split.fold: {params.fold}, must be below split.folds ({params.folds})")
+    clips = index[["clip_id", "label", "client_id", "sentence"]].sort_values("clip_id", ignore_index=True)
+    _check_speakers(clips, params)
+    groups = clips["client_id"] if params.group_by == "speaker" else None
+    test = _fold(clips["label"], groups, params.folds, params.fold, params.seed)
+    rest = np.flatnonzero(~test)
+    valid_folds = max(round(1 / params.valid_fraction), 2)
+    valid = _fold(clips["label"][rest], None if groups is None else groups[rest], valid_folds, 0, params.seed)
+    clips["split"] = "train"
+    clips.loc[test, "split"] = "test"
+    clips.loc[rest[valid], "split"] = "valid"
+    clips["reason"] = ""
+    if params.group_by == "speaker":
+        _separate_sentences(clips)
+    _limit(clips, params)
+    _check_classes(clips, params)
+    return clips
+
+
+def _fold(labels: pd.Series, groups: pd.Series | None, folds: int, fold: int, seed: int) -> np.ndarray:
+    """Mask of one of `folds` parts, each with the classes in proportion and, if given, whole groups."""
+    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
+    splitter = kind(folds, shuffle=True, random_state=seed)
+    mask = np.zeros(len(labels), dtype=bool)
+    mask[list(splitter.split(labels, labels, groups))[fold][1]] = True
+    return mask
+
+
+def _check_speakers(clips: pd.DataFrame, params: SplitParams) -> None:
+    unit = "client_id" if params.group_by == "speaker" else "clip_id"
+    needed = max(params.folds, 3)
+    for label, count in clips.groupby("label")[unit].nunique().items():
+        if count < needed:
+            what = "speakers" if unit == "client_id" else "clips"
+            raise InputError(
+                f"split: class {label} has {count} {what}; split.folds={params.folds} needs at least {needed}. "
+                "Lower split.folds, or ingest more of that class"
+            )
+
+
+def _check_classes(clips: pd.DataFrame, params: SplitParams) -> None:
+    counts = pd.crosstab(clips["label"], clips["split"]).reindex(columns=SPLITS, fill_value=0).stack()
+    for label, split in counts.index[counts == 0]:
+        raise InputError(
+            f"split: class {label} has no clip in {split} (fold {params.fold} of {params.folds}, seed {params.seed}): "
+            "too few speakers, or all of its sentences are in another split. "
+            "Change split.folds, split.valid_fraction or split.seed, or ingest more of that class"
+        )
+
+
+def _separate_sentences(clips: pd.DataFrame) -> None:
+    """Leave each sentence in one split only: test before valid, so that what is tested does not depend on the rest."""
+    text = sentence_key(clips["sentence"])
+    for keep, others in (("test", ["valid", "train"]), ("valid", ["train"])):
+        kept = set(text[clips["split"] == keep]) - {""}
+        shared = clips["split"].isin(others) & text.isin(kept)
+        clips.loc[shared, ["split", "reason"]] = [UNUSED, f"sentence: also in {keep}"]
+
+
+def sentence_key(sentences: pd.Series) -> pd.Series:
+    """What makes two sentences the same text: their words, without case, punctuation or Unicode form. "" is no text."""
+
+    def key(sentence: str) -> str:
+        folded = unicodedata.normalize("NFKC", sentence).casefold()
+        return " ".join("".join(char if char.isalnum() else " " for char in folded).split())
+
+    unique = {sentence: key(sentence) for sentence in sentences.unique()}
+    return sentences.map(unique)
+
+
+def _limit(clips: pd.DataFrame, params: SplitParams) -> None:
+    for split in ("train", "valid"):
+        rows = clips[clips["split"] == split]
+        capped = draw(rows, params.seed, params.max_clips_per_speaker, 0)
+        smallest = int(capped["label"].value_counts().min()) if params.balance and len(capped) else 0
+        balanced = draw(capped, params.seed, 0, smallest)
+        clips.loc[rows.index.difference(capped.index), ["split", "reason"]] = [UNUSED, "speaker: over the limit"]
+        clips.loc[capped.index.difference(balanced.index), ["split", "reason"]] = [UNUSED, "balance: class too large"]
+
+
+def shared_between_splits(clips: pd.DataFrame) -> dict[str, int]:
+    """How many speakers and how many sentences are in more than one of train, valid and test."""
+    used = clips[clips["split"] != UNUSED]
+    text = sentence_key(used["sentence"])
+    return {
+        "speakers": int((used.groupby("client_id")["split"].nunique() > 1).sum()),
+        "sentences": int((used["split"][text != ""].groupby(text).nunique() > 1).sum()),
+    }

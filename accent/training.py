@@ -1,0 +1,102 @@
+"""From windows to a trained network: the fastai `Learner` of the train stage."""
+
+import hashlib
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import torch
+from dvclive import Live
+from dvclive.fastai import DVCLiveCallback
+from dvclive.utils import standardize_metric_name
+from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.progress import ProgressCallback
+from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (fastai adds it to Learner)
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner
+from fastai.losses import CrossEntropyLossFlat
+from fastai.metrics import accuracy
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from accent.augment import AugmentParams
+from accent.callbacks import BFloat16, Checkpoint, SeedEpochs
+from accent.model import build_model
+from accent.params import params
+
+
+@params
+class TrainParams:
+    arch: str
+    weights: Literal["none", "imagenet"]
+    epochs: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    keep: Literal["best", "last"]
+    window_seconds: PositiveFloat
+    windows_per_clip: PositiveInt
+    window_hop_seconds: PositiveFloat
+    precision: Literal["bfloat16", "float32"]
+    channels_last: bool
+    num_workers: NonNegativeInt
+    seed: int
+    augment: AugmentParams
+
+
+def make_learner(dls: DataLoaders, params: TrainParams) -> Learner:
+    """A `Learner` over `dls` with a new network, whose initial weights depend on `params.seed` alone."""
+    torch.manual_seed(params.seed)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    model = build_model(params.arch, len(dls.vocab), params.weights)
+    callbacks = [SeedEpochs(params.seed)]
+    callbacks += [BFloat16()] if params.precision == "bfloat16" else []
+    callbacks += [ChannelsLast()] if params.channels_last else []
+    return Learner(
+        dls, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy, wd=params.weight_decay, cbs=callbacks
+    )
+
+
+def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder: Path) -> None:
+    """Train for `params.epochs` epochs of one cycle, going on from `checkpoint` if that was begun before.
+
+    Losses and metrics by epoch, counted from 1, go to `live_folder`. The learner ends with the weights of the epoch
+    that `params.keep` names.
+    """
+    learn.add_cb(checkpoint)
+    done = checkpoint.restore()
+    if done:
+        print(f"continuing after epoch {done} of {params.epochs}: {checkpoint.last}")
+    with Live(str(live_folder), report=None, dvcyaml=None, save_dvc_exp=False) as live:
+        live.step = 1
+        names = ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)]
+        for values in checkpoint.history:
+            for name, value in zip(names, values, strict=True):
+                live.log_metric(standardize_metric_name(name, "dvclive.fastai"), value)
+            live.next_step()
+        if not sys.stdout.isatty():
+            _print_lines(learn)
+        learn.fit_one_cycle(params.epochs, params.learning_rate, cbs=DVCLiveCallback(live=live), start_epoch=done)
+    if params.keep == "best":
+        checkpoint.load_best()
+
+
+def _print_lines(learn: Learner) -> None:
+    """A line an epoch instead of progress bars, which would fill a log file."""
+
+    def print_line(values: Sequence) -> None:
+        epoch, *rest = values
+        named = zip(learn.recorder.metric_names[1:], rest, strict=False)
+        numbers = (f"{name} {value if isinstance(value, str) else format(value, '.4f')}" for name, value in named)
+        print(f"epoch {epoch + 1}: {', '.join(numbers)}", flush=True)
+
+    learn.remove_cb(ProgressCallback)
+    learn.logger = print_line
+
+
+def fingerprint(files: Iterable[Path], *params: object) -> str:
+    """A hash of the contents of `files` and of `params`: runs with the same one may continue each other."""
+    digest = hashlib.sha256(repr(params).encode())
+    for path in files:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,22 @@
+"""Windows: pieces of a fixed number of frames, which are what the network hears of a clip."""
+
+import numpy as np
+
+
+def window_frames(seconds: float, sample_rate: int, hop_length: int) -> int:
+    """Frames in a window of so many seconds, at least one."""
+    return max(round(seconds * sample_rate / hop_length), 1)
+
+
+def even_starts(length: int, window: int, hop: int) -> np.ndarray:
+    """First frames of windows spread evenly over `length` frames, at most `hop` apart, from its start to its end."""
+    last = max(length - window, 0)
+    return np.linspace(0, last, -(-last // hop) + 1).round().astype(np.int64)
+
+
+def cut(spectrogram: np.ndarray, start: int, window: int) -> np.ndarray:
+    """A window of shape (1, n_mels, window), uint8, of a spectrogram (frames, n_mels); silence fills what it lacks."""
+    piece = spectrogram[start : start + window]
+    if len(piece) < window:
+        piece = np.concatenate([piece, np.zeros((window - len(piece), piece.shape[1]), piece.dtype)])
+    return piece.T[np.newaxis]

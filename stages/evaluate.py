@@ -1,0 +1,78 @@
+"""Score the test clips: metrics by clip and by speaker, calibration, predictions, and the rows behind the plots."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import softmax
+
+from accent.audio import SAMPLE_RATE
+from accent.errors import InputError, run
+from accent.metrics import evaluate_scores
+from accent.model import load_model, window_logits
+from accent.parts import Parts, output_file, output_folder, read_index
+from accent.plot_data import confusion, reliability, roc, score_histogram
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("spectrograms", type=Path)
+    parser.add_argument("splits", type=Path)
+    parser.add_argument("metrics", type=Path)
+    parser.add_argument("predictions", type=Path)
+    parser.add_argument("plots", type=Path)
+    args = parser.parse_args()
+
+    model, card = load_model(args.model)
+    classes = list(card.classes)
+    splits = pd.read_parquet(args.splits)
+    test = splits[splits["split"] == "test"].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    if strangers := set(test["label"]) - set(classes):
+        raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
+
+    starts, windows = window_logits(model, Parts(args.spectrograms, test), card.window, card.window_hop)
+    logits = np.stack([clip.mean(axis=0) for clip in windows]).astype(np.float64)
+    targets = test["label"].map(classes.index).to_numpy()
+    probabilities = softmax(logits / card.temperature, axis=1)
+    predictions = test[["clip_id", "client_id", "label"]].assign(
+        predicted=np.array(classes)[logits.argmax(axis=1)],
+        **{f"probability_{name}": probabilities[:, number] for number, name in enumerate(classes)},
+        window_start_s=[first * card.spectrogram.hop_length / SAMPLE_RATE for first in starts],
+        window_logits=[clip.tolist() for clip in windows],
+    )
+    speakers = pd.DataFrame(logits).groupby([test["client_id"], targets]).mean()
+    by_label = test.groupby("label")
+    metrics = {
+        "clip": evaluate_scores(logits, targets, classes, card.temperature),
+        "speaker": evaluate_scores(
+            speakers.to_numpy(), speakers.index.get_level_values(1).to_numpy(), classes, card.temperature
+        ),
+        "clips": {"all": len(test), **by_label.size().to_dict()},
+        "speakers": {"all": test["client_id"].nunique(), **by_label["client_id"].nunique().to_dict()},
+    }
+
+    with output_folder(args.plots) as partial:
+        for name, rows in {
+            "confusion": confusion(predictions["label"], predictions["predicted"]),
+            "roc": roc(logits, targets, classes),
+            "reliability": reliability(logits, targets, card.temperature),
+            "scores": score_histogram(logits, targets, classes, card.temperature),
+        }.items():
+            rows.to_csv(partial / f"{name}.csv", index=False)
+    with output_file(args.predictions) as partial:
+        predictions.to_parquet(partial, index=False)
+    with output_file(args.metrics) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    clip = metrics["clip"]
+    print(
+        f"{args.metrics}: {len(test):,} test clips of {metrics['speakers']['all']:,} speakers: "
+        f"ROC AUC {clip['roc_auc']:.3f}, balanced accuracy {clip['balanced_accuracy']:.3f}, "
+        f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling)"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,42 @@
+"""Read Common Voice releases into Parquet parts: one row a clip, with its metadata and its untouched audio bytes."""
+
+import argparse
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from accent.common_voice import read_releases
+from accent.errors import run
+from accent.params import load_params
+from accent.parts import check_rejects, count_kinds, output_folder, part_name, write_rejects
+from accent.selection import IngestParams, select_clips, write_clips_part
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("releases", type=Path)
+    parser.add_argument("clips", type=Path)
+    args = parser.parse_args()
+
+    began = time.monotonic()
+    params = load_params("ingest", IngestParams)
+    with output_folder(args.clips) as partial:
+        spool = partial / "spool"
+        rows, rejects, unnamed = select_clips(read_releases(args.releases, params.classes, spool), params)
+        check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
+        starts = range(0, len(rows), params.clips_per_part)
+        for number, start in enumerate(tqdm(starts, unit="part", desc=args.clips.name, mininterval=1)):
+            part = rows.iloc[start : start + params.clips_per_part]
+            write_clips_part(part, partial / part_name(number, "parquet"))
+        write_rejects(partial, rejects + unnamed)
+        spool.unlink()
+    labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in params.classes)
+    print(
+        f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "
+        f"{len(unnamed):,} files that no row names; {time.monotonic() - began:.0f} s"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

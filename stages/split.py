@@ -1,0 +1,34 @@
+"""Divide the clips into train, valid and test, with no speaker and no sentence in two of them."""
+
+import argparse
+from pathlib import Path
+
+from accent.errors import InputError, run
+from accent.params import load_params
+from accent.parts import output_file, read_index
+from accent.splits import SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("waveforms", type=Path)
+    parser.add_argument("splits", type=Path)
+    args = parser.parse_args()
+
+    params = load_params("split", SplitParams)
+    clips = make_splits(read_index(args.waveforms), params)
+    shared = shared_between_splits(clips)
+    if params.group_by == "speaker" and any(shared.values()):
+        raise InputError(f"split: {shared} are in two splits, which must not be. This is a bug: please report it")
+    with output_file(args.splits) as partial:
+        clips.to_parquet(partial, index=False)
+    for split in (*SPLITS, UNUSED):
+        rows = clips[clips["split"] == split]
+        labels = ", ".join(f"{count:,} {label}" for label, count in rows["label"].value_counts().sort_index().items())
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows["reason"].value_counts().items() if reason)
+        print(f"{split}: {len(rows):,} clips of {rows['client_id'].nunique():,} speakers: {labels or '-'} {reasons}")
+    print(f"in more than one split: {shared['speakers']} speakers, {shared['sentences']} sentences")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,96 @@
+"""Train the network on random windows of the training clips, and fit its temperature on the validation clips."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import accent
+from accent.audio import SAMPLE_RATE, DecodeParams
+from accent.callbacks import Checkpoint
+from accent.dataset import Windows, make_dls
+from accent.errors import run
+from accent.metrics import fit_temperature
+from accent.model import save_model, window_logits
+from accent.params import load_params
+from accent.parts import INDEX, Parts, output_file, read_index
+from accent.spectrogram import SpectrogramParams
+from accent.training import TrainParams, fingerprint, fit, make_learner
+from accent.windows import window_frames
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("spectrograms", type=Path)
+    parser.add_argument("splits", type=Path)
+    parser.add_argument("model", type=Path, help="folder for the weights and their card")
+    parser.add_argument("live", type=Path, help="folder for the curves by epoch")
+    parser.add_argument("metrics", type=Path)
+    parser.add_argument("--state", type=Path, required=True, help="where a run that was killed goes on from")
+    args = parser.parse_args()
+
+    params = load_params("train", TrainParams)
+    spectrogram = load_params("spectrogram", SpectrogramParams)
+    decode = load_params("decode", DecodeParams)
+    window, hop = (
+        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
+        for seconds in (params.window_seconds, params.window_hop_seconds)
+    )
+
+    clips = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    classes = sorted(clips["label"].unique())
+    rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}
+    spectrograms = {split: Parts(args.spectrograms, rows[split]) for split in rows}
+    train, valid = ((spectrograms[split], rows[split]["label"], classes, window) for split in rows)
+    dls = make_dls(
+        Windows.random(*train, per_clip=params.windows_per_clip, seed=params.seed),
+        Windows.even(*valid, hop=hop),
+        params.batch_size,
+        params.num_workers,
+        params.augment,
+        spectrogram.range_db,
+    )
+
+    sources = sorted(Path(accent.__file__).parent.glob("*.py"))
+    inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
+    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, decode))
+    learn = make_learner(dls, params)
+    fit(learn, params, checkpoint, args.live)
+
+    _, logits = window_logits(learn.model, spectrograms["valid"], window, hop)
+    targets = rows["valid"]["label"].map(classes.index).to_numpy()
+    temperature = fit_temperature(np.stack([clip.mean(axis=0) for clip in logits]), targets)
+    card = {
+        "arch": params.arch,
+        "classes": classes,
+        "decode": asdict(decode),
+        "spectrogram": asdict(spectrogram),
+        "window_seconds": params.window_seconds,
+        "window_hop_seconds": params.window_hop_seconds,
+        "temperature": temperature,
+    }
+    save_model(args.model, learn.model, card)
+    losses = [loss for _, loss, *_ in checkpoint.history]
+    metrics = {
+        "epochs": params.epochs,
+        "best_epoch": checkpoint.best_epoch,
+        "kept_epoch": checkpoint.best_epoch if params.keep == "best" else params.epochs,
+        "lowest_valid_loss": checkpoint.lowest_loss,
+        "last_valid_loss": losses[-1],
+        "temperature": temperature,
+    }
+    with output_file(args.metrics) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    checkpoint.clear()
+    print(
+        f"{args.model}: {len(rows['train']):,} training clips, kept epoch {metrics['kept_epoch']} of {params.epochs}; "
+        f"lowest validation loss {checkpoint.lowest_loss:.4f} at epoch {checkpoint.best_epoch}, "
+        f"temperature {temperature:.2f}"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

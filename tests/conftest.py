@@ -1,0 +1,126 @@
+"""What several tests need: the embedded sample, small releases made from it, whole projects of their own."""
+
+import csv
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+SAMPLE = ROOT / "data" / "sample"
+NEW = (
+    "client_id path sentence_id sentence sentence_domain up_votes down_votes age gender accents variant locale segment"
+)
+OLD = "client_id path sentence up_votes down_votes age gender accent locale segment"
+
+# Settings with which the whole pipeline runs in half a minute.
+TINY = {
+    "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
+    "split": {"folds": 3, "fold": 0, "max_clips_per_speaker": 0},
+    "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1},
+}
+
+
+def sample_clips(locale: str) -> list[Path]:
+    return sorted((SAMPLE / locale / "clips").iterdir())
+
+
+def write_locale(folder: Path, header: str, rows: list[dict], clips: dict[str, bytes]) -> Path:
+    """A locale folder of a release: the rows' missing columns are empty, as in a real one."""
+    (folder / "clips").mkdir(parents=True)
+    names = header.split()
+    lines = ["\t".join(names)] + ["\t".join(str(row.get(name, "")) for name in names) for row in rows]
+    (folder / "validated.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for name, data in clips.items():
+        (folder / "clips" / name).write_bytes(data)
+    return folder
+
+
+def write_release(folder: Path, header: str = NEW, locales: str = "fr en", speakers: int = 4, each: int = 2) -> Path:
+    """A release with real clips: `speakers` voices of `each` clips a locale."""
+    for locale in locales.split():
+        recordings = sample_clips(locale)
+        rows, clips = [], {}
+        for number in range(speakers * each):
+            name = f"common_voice_{locale}_{number:03d}.mp3"
+            row = {"client_id": f"{locale}-{number // each}", "path": name, "sentence": f"{locale} text {number}"}
+            rows.append({**row, "locale": locale, "up_votes": 2, "down_votes": 0})
+            clips[name] = recordings[number].read_bytes()
+        write_locale(folder / locale, header, rows, clips)
+    return folder
+
+
+def set_params(project: Path, settings: dict) -> None:
+    """Change `params.yaml`, section by section."""
+    path = project / "params.yaml"
+    document = yaml.safe_load(path.read_text())
+    for section, values in settings.items():
+        document[section] |= values
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+def run(*command: str, cwd: Path, ok: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run a command with this Python's `bin` first, and check that it ends as expected."""
+    bin_folder = Path(sys.executable).parent
+    env = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}", **environment}
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True)
+    assert (done.returncode == 0) == ok, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def stage(name: str, *arguments: str | Path, cwd: Path, ok: bool = True, **environment: str):
+    """Run a stage's script as `dvc.yaml` does."""
+    environment = {"PYTHONPATH": str(ROOT), **environment}
+    return run(sys.executable, "-m", f"stages.{name}", *map(str, arguments), cwd=cwd, ok=ok, **environment)
+
+
+def copy_project(folder: Path, settings: dict | None = None) -> Path:
+    """This project as it stands, as a Git repository of its own without history, with changed parameters."""
+    listed = run("git", "ls-files", "-coz", "--exclude-standard", cwd=ROOT).stdout.split("\0")
+    for name in filter(None, listed):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    for name in ("dvc.lock", "models/accent.json", "metrics"):  # made by the pipeline
+        path = folder / name
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    set_params(folder, settings or TINY)
+    run("git", "init", "-q", "-b", "main", cwd=folder)
+    run("git", "config", "user.email", "test@example.org", cwd=folder)
+    run("git", "config", "user.name", "test", cwd=folder)
+    commit(folder, "begin")
+    return folder
+
+
+def commit(project: Path, message: str) -> None:
+    run("git", "add", "-A", cwd=project)
+    run("git", "commit", "-qm", message, cwd=project)
+
+
+def read_rejects(folder: Path) -> dict[str, str]:
+    with open(folder / "rejects.csv", newline="", encoding="utf-8") as file:
+        return {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def workdir(tmp_path: Path) -> Path:
+    """An empty folder with the project's own params.yaml, in which stages can be run one by one."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def tone() -> Callable[..., np.ndarray]:
+    """A function that makes a sine at 16 kHz, of so many seconds, as float32 with a peak of 0.5."""
+
+    def make(hz: float, seconds: float = 1.0, rate: int = 16000) -> np.ndarray:
+        time = np.arange(round(seconds * rate)) / rate
+        return (0.5 * np.sin(2 * np.pi * hz * time)).astype(np.float32)
+
+    return make

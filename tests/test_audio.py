@@ -1,0 +1,241 @@
+import io
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import soundfile as sf
+
+from accent.audio import (
+    SAMPLE_RATE,
+    DecodeParams,
+    bandwidth_hz,
+    decode_clip,
+    frame_levels,
+    open_audio,
+    read_waveform,
+    speech_frames,
+)
+from accent.errors import Reject
+from tests.conftest import ROOT, read_rejects, sample_clips, set_params, stage, write_locale
+
+PARAMS = DecodeParams(silence_db=40, margin_seconds=0.05, min_seconds=0.8, max_seconds=30, max_reject_fraction=0.1)
+
+
+def with_soundfile(samples: np.ndarray, rate: int, container: str, subtype: str) -> bytes:
+    file = io.BytesIO()
+    sf.write(file, samples, rate, format=container, subtype=subtype)
+    return file.getvalue()
+
+
+def with_ffmpeg(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
+    """Encode float samples of shape (n,) or (n, channels) as an M4A or WebM file."""
+    file = io.BytesIO()
+    channels = np.atleast_2d(samples.T).astype(np.float32)
+    with av.open(file, "w", format=container) as output:
+        layout = "mono" if len(channels) == 1 else "stereo"
+        stream = output.add_stream(codec, rate=rate, layout=layout)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), format="fltp", layout=layout)
+        frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+        resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate, frame_size=stream.frame_size or 0)
+        for piece in [*resampler.resample(frame), *resampler.resample(None)]:
+            output.mux(stream.encode(piece))
+        output.mux(stream.encode(None))
+    return file.getvalue()
+
+
+FORMATS = [
+    ("wav", lambda x, rate: with_soundfile(x, rate, "WAV", "PCM_16"), "WAV/PCM_16"),
+    ("wav float", lambda x, rate: with_soundfile(x, rate, "WAV", "FLOAT"), "WAV/FLOAT"),
+    ("flac", lambda x, rate: with_soundfile(x, rate, "FLAC", "PCM_16"), "FLAC/PCM_16"),
+    ("ogg vorbis", lambda x, rate: with_soundfile(x, rate, "OGG", "VORBIS"), "OGG/VORBIS"),
+    ("ogg opus", lambda x, rate: with_soundfile(x, rate, "OGG", "OPUS"), "OGG/OPUS"),
+    ("mp3", lambda x, rate: with_soundfile(x, rate, "MP3", "MPEG_LAYER_III"), "MP3/MPEG_LAYER_III"),
+    ("m4a", lambda x, rate: with_ffmpeg(x, rate, "mp4", "aac"), "AAC"),
+    ("webm", lambda x, rate: with_ffmpeg(x, rate, "webm", "libopus"), "OPUS"),
+]
+
+
+@pytest.mark.parametrize(("name", "encode", "codec"), FORMATS, ids=[name for name, *_ in FORMATS])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_every_format_gives_the_same_tone(tone, name, encode, codec, channels):
+    rate = 48000
+    samples = tone(440, 2.0, rate)
+    samples = samples if channels == 1 else np.stack([samples, samples], axis=1)
+    waveform, source_rate, found = read_waveform(encode(samples, rate), 30)
+    assert (source_rate, found) == (rate, codec)
+    assert waveform.dtype == np.float32
+    assert abs(len(waveform) - 2 * SAMPLE_RATE) < 0.1 * SAMPLE_RATE
+    middle = waveform[SAMPLE_RATE // 2 : SAMPLE_RATE // 2 + SAMPLE_RATE]
+    spectrum = np.abs(np.fft.rfft(middle * np.hanning(len(middle))))
+    assert abs(spectrum.argmax() - 440) <= 1
+    assert np.sqrt(np.mean(middle**2)) == pytest.approx(0.5 / np.sqrt(2), rel=0.05)
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 44100, 96000])
+def test_every_rate_keeps_time_and_pitch(tone, rate):
+    waveform, source_rate, _ = read_waveform(with_soundfile(tone(1000, 1.0, rate), rate, "WAV", "FLOAT"), 30)
+    assert source_rate == rate
+    assert len(waveform) == SAMPLE_RATE
+    assert np.abs(np.fft.rfft(waveform)).argmax() == 1000
+
+
+def test_channels_are_averaged(tone):
+    channels = np.stack([tone(500), -tone(500), tone(1000)], axis=1)
+    waveform, *_ = read_waveform(with_soundfile(channels, SAMPLE_RATE, "WAV", "FLOAT"), 30)
+    np.testing.assert_allclose(waveform, tone(1000) / 3, atol=1e-6)
+
+
+def test_levels_are_decibels_re_full_scale(tone):
+    assert frame_levels(tone(400)) == pytest.approx(20 * np.log10(0.5 / np.sqrt(2)), abs=0.2)
+    assert frame_levels(np.zeros(1600)) == pytest.approx(-100)
+    assert len(frame_levels(np.zeros(100))) == 1
+
+
+def speech_like(tone, lead: float, seconds: float, tail: float, noise: float = 1e-3) -> np.ndarray:
+    generator = np.random.default_rng(0)
+    silence = [np.zeros(round(lead * SAMPLE_RATE)), np.zeros(round(tail * SAMPLE_RATE))]
+    waveform = np.concatenate([silence[0], tone(300, seconds), silence[1]])
+    return (waveform + noise * generator.standard_normal(len(waveform))).astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [0, 1e-4, 1e-3, 1e-2])
+def test_silence_is_trimmed_and_measured_whatever_the_noise(tone, noise):
+    encoded = with_soundfile(speech_like(tone, 0.7, 1.5, 0.4, noise), SAMPLE_RATE, "WAV", "FLOAT")
+    trimmed, measures = decode_clip(encoded, PARAMS)
+    assert trimmed.dtype == np.int16
+    assert measures["leading_silence_s"] == pytest.approx(0.7, abs=0.03)
+    assert measures["trailing_silence_s"] == pytest.approx(0.4, abs=0.03)
+    assert measures["speech_s"] == pytest.approx(1.5, abs=0.05)
+    assert measures["duration_s"] == pytest.approx(2.6)
+    assert len(trimmed) / SAMPLE_RATE == pytest.approx(1.6, abs=0.06)
+    assert measures["loudness_dbfs"] == pytest.approx(-9.0, abs=0.3)
+    if noise:
+        assert measures["snr_db"] == pytest.approx(-9.03 - 20 * np.log10(noise), abs=1.5)
+
+
+def test_a_click_is_not_speech(tone):
+    waveform = speech_like(tone, 1.0, 1.0, 0.5, 1e-4)
+    waveform[1600:1610] = 0.9
+    mask = speech_frames(frame_levels(waveform), 40)
+    assert np.flatnonzero(mask)[0] * 0.010 == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_tone_s_start_is_found_where_it_is(tone):
+    for start in (0.3, 1.0, 1.7):
+        mask = speech_frames(frame_levels(speech_like(tone, start, 1.0, 0.2, 1e-4)), 40)
+        assert np.flatnonzero(mask)[0] * 0.010 == pytest.approx(start, abs=0.025)
+
+
+def test_clipping_is_counted(tone):
+    clipped = np.clip(4 * tone(300, 2.0), -1, 1)
+    _, measures = decode_clip(with_soundfile(clipped, SAMPLE_RATE, "WAV", "FLOAT"), PARAMS)
+    assert measures["clipped_fraction"] == pytest.approx(2 / 3, abs=0.02)  # |sin| > 1/2 two thirds of the time
+
+
+@pytest.mark.parametrize("rate", [8000, 16000])
+def test_bandwidth_shows_what_the_source_could_carry(rate):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(3 * rate).astype(np.float32)
+    waveform, *_ = read_waveform(with_soundfile(noise, rate, "WAV", "FLOAT"), 30)
+    assert bandwidth_hz(waveform) == pytest.approx(rate / 2, rel=0.07)
+
+
+def test_real_speech_is_measured_plausibly():
+    for locale in ("fr", "en"):
+        for path in sample_clips(locale)[:20]:
+            trimmed, measures = decode_clip(path, PARAMS)
+            assert 0.3 < measures["speech_s"] <= measures["duration_s"]
+            assert -40 < measures["loudness_dbfs"] < -10
+            assert len(trimmed) / SAMPLE_RATE <= measures["duration_s"]
+            assert measures["source_rate_hz"] == 32000
+
+
+def broken_inputs(tone) -> dict[str, tuple[bytes, str]]:
+    wav = with_soundfile(tone(300, 2.0), SAMPLE_RATE, "WAV", "FLOAT")
+    m4a = with_ffmpeg(tone(300, 2.0, 48000), 48000, "mp4", "aac")
+    nan = tone(300, 2.0)
+    nan[100] = np.nan
+    playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
+    return {
+        "empty": (b"", "empty: 0 bytes"),
+        "text": (b"this is no audio at all, but some text\n" * 50, "not audio"),
+        "pdf": (b"%PDF-1.7\n" + bytes(range(256)) * 40, "not audio"),
+        "playlist": (playlist, "not audio"),
+        "header only": (wav[:44], "not audio"),
+        "no samples": (with_soundfile(np.zeros(0), SAMPLE_RATE, "WAV", "FLOAT"), "empty: no samples"),
+        "truncated m4a": (m4a[: len(m4a) // 2], "not audio"),
+        "nan": (with_soundfile(nan, SAMPLE_RATE, "WAV", "FLOAT"), "broken: samples that are no finite numbers"),
+        "short": (with_soundfile(tone(300, 0.1), SAMPLE_RATE, "WAV", "FLOAT"), "too short: 0.10 s"),
+        "long": (with_soundfile(tone(300, 31), SAMPLE_RATE, "WAV", "FLOAT"), "too long: over 30 s"),
+        "silent": (with_soundfile(0 * tone(300, 2.0), SAMPLE_RATE, "WAV", "FLOAT"), "silent"),
+        "mostly silent": (
+            with_soundfile(speech_like(tone, 1.0, 0.3, 1.0), SAMPLE_RATE, "WAV", "FLOAT"),
+            "too short: 0.4",
+        ),
+        "strange rate": (with_soundfile(tone(300, 2.0), 1000, "WAV", "FLOAT"), "sample rate: 1000 Hz"),
+    }
+
+
+def test_bad_clips_are_rejected_with_the_reason(tone):
+    for name, (data, reason) in broken_inputs(tone).items():
+        with pytest.raises(Reject) as reject:
+            decode_clip(data, PARAMS)
+        assert str(reject.value).startswith(reason), name
+
+
+def test_a_truncated_mp3_is_rejected_where_its_header_tells(tone):
+    data = sample_clips("fr")[0].read_bytes()
+    with pytest.raises(Reject, match="truncated"):
+        decode_clip(data[: len(data) // 2], PARAMS)
+
+
+def test_random_damage_is_a_reject_or_sound_but_never_a_crash():
+    data = sample_clips("fr")[0].read_bytes()
+    generator = np.random.default_rng(0)
+    outcomes = []
+    for _ in range(60):
+        damaged = bytearray(data)
+        for place in generator.integers(0, len(data), 40):
+            damaged[place] = generator.integers(256)
+        try:
+            outcomes.append(len(decode_clip(bytes(damaged), PARAMS)[0]) > 0)
+        except Reject:
+            outcomes.append(False)
+    assert any(outcomes)
+
+
+def test_reading_is_in_blocks_of_bounded_size(tone):
+    stream = open_audio(with_soundfile(np.tile(tone(300), 45), SAMPLE_RATE, "FLAC", "PCM_16"))
+    assert [len(block) for block in stream.blocks] == [160000, 160000, 160000, 160000, 80000]
+
+
+def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
+    bad = {f"bad_{name.replace(' ', '_')}.mp3": data for name, (data, _) in broken_inputs(tone).items()}
+    good = {path.name: path.read_bytes() for path in sample_clips("fr")[:8]}
+    rows = [{"client_id": "a", "path": name, "sentence": name, "locale": "fr"} for name in [*bad, *good]]
+    write_locale(workdir / "raw" / "fr", "client_id path sentence locale", rows, bad | good)
+    set_params(workdir, {"ingest": {"classes": {"french": {"locale": "fr"}}, "clips_per_part": 3}})
+    stage("ingest", "raw", "clips", cwd=workdir)
+    done = stage("decode", "clips", "waveforms", cwd=workdir, ok=False)
+    assert "13 of 21 clips rejected, more than max_reject_fraction=0.1 allows (" in done.stderr
+    assert not (workdir / "waveforms").exists()
+
+    set_params(workdir, {"decode": {"max_reject_fraction": 0.7}})
+    done = stage("decode", "clips", "waveforms", cwd=workdir)
+    rejects = read_rejects(workdir / "waveforms")
+    assert sorted(rejects) == sorted(name.removesuffix(".mp3") for name in bad)
+    assert rejects["bad_text"].startswith("not audio")
+    assert "8 clips, 13 rejected (" in done.stdout
+
+
+def test_the_number_of_workers_changes_no_byte(workdir):
+    set_params(workdir, {"ingest": {"max_clips_per_class": 20, "clips_per_part": 8}})
+    stage("ingest", ROOT / "data" / "sample", "clips", cwd=workdir)
+    for workers in ("1", "2"):
+        stage("decode", "clips", f"waveforms{workers}", cwd=workdir, LOKY_MAX_CPU_COUNT=workers)
+        stage("spectrogram", f"waveforms{workers}", f"spectrograms{workers}", cwd=workdir, LOKY_MAX_CPU_COUNT=workers)
+    for name in ("waveforms", "spectrograms"):
+        files = sorted((workdir / f"{name}1").iterdir())
+        assert len(files) == 7  # five parts, the index and the rejects
+        for path in files:
+            assert path.read_bytes() == (workdir / f"{name}2" / path.name).read_bytes()

@@ -1,0 +1,266 @@
+import io
+import tarfile
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from accent.common_voice import COLUMNS, ClassFilter, assign_classes, read_releases, read_tsv
+from accent.errors import InputError
+from tests.conftest import NEW, OLD, read_rejects, set_params, stage, write_locale, write_release
+
+CLASSES = {"french": ClassFilter(locale="fr"), "english": ClassFilter(locale="en")}
+
+
+def read(text: str) -> tuple[pd.DataFrame, list]:
+    return read_tsv(io.StringIO(text, newline=""), "validated.tsv", "fr")
+
+
+def pack(release: Path, archive: Path, tsv_first: bool = False) -> Path:
+    """Pack a release as the distributor does: cv-corpus-.../LOCALE/..., its clips before or after its TSVs."""
+    files = sorted(path for path in release.rglob("*") if path.is_file())
+    files.sort(key=lambda path: (path.suffix == ".tsv") != tsv_first)
+    with tarfile.open(archive, "w:gz" if archive.suffix == ".gz" else "w") as tar:
+        for path in files:
+            tar.add(path, f"cv-corpus-99.0-2026-01-01/{path.relative_to(release)}")
+    return archive
+
+
+@pytest.mark.parametrize("header", [NEW, OLD, "client_id path sentence up_votes down_votes age gender accents accents"])
+def test_old_and_new_columns_become_the_same(header):
+    values = {"client_id": "a", "path": "x.mp3", "sentence": "Oui.", "up_votes": "3", "down_votes": "1"}
+    values |= {"accent": "france", "accents": "france"}
+    table, rejects = read("\t".join(header.split()) + "\n" + "\t".join(values.get(n, "") for n in header.split()))
+    assert not rejects
+    assert tuple(table.columns) == COLUMNS
+    row = table.iloc[0]
+    assert (row["accents"], row["up_votes"], row["down_votes"], row["locale"]) == ("france", 3, 1, "fr")
+
+
+def test_a_column_that_stands_twice_gives_its_first_value():
+    table, _ = read("client_id\tpath\tsentence\taccents\taccents\na\tx.mp3\ts\t\tcanada\nb\ty.mp3\ts\tfrance\tcanada\n")
+    assert list(table["accents"]) == ["canada", "france"]
+
+
+def test_quotes_tabs_and_other_alphabets_in_sentences():
+    sentences = ['Il a dit : "non', "l\u2019été à Œuilly", 'a "b" c', "日本語", "NA", "null", "a\tb"]
+    lines = [f"s{n}\tc{n}.mp3\t{text.replace(chr(9), chr(92) + chr(9))}" for n, text in enumerate(sentences)]
+    table, rejects = read("client_id\tpath\tsentence\n" + "\n".join(lines) + "\n")
+    assert list(table["sentence"]) == sentences
+    assert not rejects
+
+
+def test_malformed_rows_are_rejects_and_the_rest_is_read():
+    table, rejects = read(
+        "client_id\tpath\tsentence\na\tx.mp3\ts\nb\ty.mp3\nc\tz.mp3\ts\tone too many\n\nd\tw.mp3\ts\r\n"
+    )
+    assert list(table["path"]) == ["x.mp3", "w.mp3"]
+    assert [where for where, _ in rejects] == ["validated.tsv line 3", "validated.tsv line 4"]
+    assert rejects[0][1] == "malformed row: 2 fields where the header has 3"
+
+
+def test_a_tsv_without_a_needed_column_names_it():
+    with pytest.raises(InputError, match=r"no column client_id, sentence \(found: path, foo\)"):
+        read("path\tfoo\nx.mp3\t1\n")
+    with pytest.raises(InputError, match="an empty file"):
+        read("")
+
+
+def test_a_line_without_end_is_refused():
+    with pytest.raises(InputError, match="line 2: field larger than field limit"):
+        read("client_id\tpath\tsentence\na\tb\t" + "x" * 200_000)
+
+
+def test_names_without_ending_get_it():
+    table, _ = read("client_id\tpath\tsentence\na\tabc\ts\n")
+    assert list(table["path"]) == ["abc.mp3"]
+
+
+def rows(**columns: list) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    defaults = {name: [""] * count for name in COLUMNS} | {"up_votes": [2] * count, "down_votes": [0] * count}
+    return pd.DataFrame(defaults | {"locale": ["fr"] * count} | columns)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        ({"accents": ("united_kingdom", "Français du Royaume-Uni")}, [1, 2, 3]),
+        ({"accents": "India and South Asia (India, Pakistan, Sri Lanka)"}, [4]),
+        ({"gender": "male"}, [0, 1]),
+        ({"gender": ["female"]}, [2]),
+        ({"age": "twenties"}, [5]),
+        ({"variant": "fr-x"}, [5]),
+        ({"min_up_votes": 3}, [5]),
+        ({"max_down_votes": 0}, [0, 1, 2, 3, 4]),
+        ({}, [0, 1, 2, 3, 4, 5]),
+    ],
+)
+def test_filters(wanted, expected):
+    table = rows(
+        accents=[
+            "france",
+            "united_kingdom",
+            "Français de France,Français du Royaume-Uni",
+            "Français du Royaume-Uni|autre",
+            "India and South Asia (India, Pakistan, Sri Lanka)",
+            "",
+        ],
+        gender=["male", "male_masculine", "female_feminine", "other", "", ""],
+        age=["", "", "", "", "", "twenties"],
+        variant=["", "", "", "", "", "fr-x"],
+        up_votes=[2, 2, 2, 2, 2, 3],
+        down_votes=[0, 0, 0, 0, 0, 1],
+    )
+    labels = assign_classes(table, {"wanted": ClassFilter(locale="fr", **wanted)})
+    assert list(labels.index[labels == "wanted"]) == expected
+
+
+def test_a_class_without_clips_names_the_values_that_occur():
+    table = rows(accents=["france", "canada", "france"])
+    with pytest.raises(InputError) as error:
+        assign_classes(table, {"belgian": ClassFilter(locale="fr", accents="belgium")})
+    assert "ingest.classes.belgian: no clip with accents ('belgium',)" in str(error.value)
+    assert "Values that occur: france (2), canada (1)" in str(error.value)
+    with pytest.raises(InputError, match=r"no clip with locale 'de'. Values that occur: fr \(3\)"):
+        assign_classes(table, {"german": ClassFilter(locale="de")})
+    with pytest.raises(InputError, match=r"no clip with up_votes.*. Values that occur: 2 \(3\)"):
+        assign_classes(table, {"praised": ClassFilter(locale="fr", min_up_votes=9)})
+
+
+@pytest.mark.parametrize("depth", ["", "cv-corpus-27.0-2026-06-12", "fr-only"])
+def test_releases_are_found_as_locale_folder_release_or_folder_of_releases(tmp_path, depth):
+    if depth == "fr-only":
+        root = write_release(tmp_path / "raw") / "fr"
+        classes = {"french": ClassFilter(locale="fr")}
+    else:
+        root, classes = tmp_path / "raw", CLASSES
+        write_release(root / depth)
+    sources = read_releases(root, classes, tmp_path / "spool")
+    assert sum(len(source.rows) for source in sources) == 8 * len(classes)
+
+
+def ingest(workdir: Path, releases: Path, name: str = "clips", ok: bool = True):
+    return stage("ingest", releases, workdir / name, cwd=workdir, ok=ok)
+
+
+@pytest.mark.parametrize("ending", [".tar.gz", ".tar"])
+@pytest.mark.parametrize("tsv_first", [True, False])
+def test_an_archive_gives_the_same_bytes_as_its_folder(workdir, tsv_first, ending):
+    release = write_release(workdir / "release")
+    ingest(workdir, release, "from_folder")
+    archives = workdir / "archives"
+    archives.mkdir()
+    pack(release, archives / f"cv-corpus-99.0-2026-01-01{ending}", tsv_first)
+    ingest(workdir, archives, "from_archive")
+    assert sorted(path.name for path in (workdir / "from_archive").iterdir()) == ["part-00000.parquet", "rejects.csv"]
+    for name in ("part-00000.parquet", "rejects.csv"):
+        assert (workdir / "from_archive" / name).read_bytes() == (workdir / "from_folder" / name).read_bytes()
+    table = pq.read_table(workdir / "from_archive" / "part-00000.parquet").to_pandas()
+    name, audio = table.loc[0, ["path", "audio"]]
+    assert audio == (release / "en" / "clips" / name).read_bytes()
+
+
+def test_an_archive_that_was_cut_off_is_refused_and_leaves_nothing(workdir):
+    release = write_release(workdir / "release")
+    whole = pack(release, workdir / "whole.tar.gz").read_bytes()
+    plain = pack(release, workdir / "whole.tar").read_bytes()
+    for number, (ending, data) in enumerate(
+        [
+            (".tar.gz", whole[: len(whole) // 2]),
+            (".tar.gz", whole[:-4]),
+            (".tar", plain[: len(plain) // 2 // 512 * 512]),
+        ]
+    ):
+        folder = workdir / f"raw{number}"
+        folder.mkdir()
+        (folder / f"cv{ending}").write_bytes(data)
+        done = ingest(workdir, folder, ok=False)
+        assert f"cv{ending}: cut off or damaged" in done.stderr.splitlines()[-1]
+        assert not (workdir / "clips").exists()
+        assert not list(workdir.glob(".*partial"))
+
+
+def test_members_that_could_do_harm_are_rejected_and_write_nothing(workdir):
+    release = write_release(workdir / "release")
+    archives = workdir / "in" / "raw"
+    archives.mkdir(parents=True)
+    with open(release / "fr" / "validated.tsv", "a") as file:
+        file.write("\t".join(["x", "huge.mp3", *[""] * 9, "fr", ""]) + "\n")
+    archive = pack(release, archives / "cv.tar")
+    with tarfile.open(archive, "a") as tar:
+        for name in ("../../escaped.mp3", "/tmp/accent-absolute.mp3", "cv/fr/clips/../../../up.mp3"):
+            member = tarfile.TarInfo(name)
+            member.size = 4
+            tar.addfile(member, io.BytesIO(b"evil"))
+        for name, kind in (("soft", tarfile.SYMTYPE), ("hard", tarfile.LNKTYPE), ("dev", tarfile.CHRTYPE)):
+            member = tarfile.TarInfo(f"cv/fr/clips/{name}.mp3")
+            member.type, member.linkname = kind, "/etc/passwd"
+            tar.addfile(member)
+        member = tarfile.TarInfo("cv/fr/clips/huge.mp3")
+        member.size = 17 * 2**20
+        tar.addfile(member, io.BytesIO(bytes(member.size)))
+    before = sorted(path for path in workdir.rglob("*") if "clips" not in path.parts)
+    set_params(workdir, {"ingest": {"max_reject_fraction": 0.5}})
+    ingest(workdir, archives)
+    rejects = read_rejects(workdir / "clips")
+    unsafe = {name: reason for name, reason in rejects.items() if reason.startswith("unsafe archive member")}
+    assert len(unsafe) == 6
+    assert unsafe["cv/fr/clips/soft.mp3"].endswith("a link")
+    assert unsafe["cv/fr/clips/dev.mp3"].endswith("neither a file nor a folder")
+    assert unsafe["../../escaped.mp3"].endswith("its name leads out of the archive")
+    assert rejects["huge"] == "too large: over 16,777,216 bytes"
+    assert not Path("/tmp/accent-absolute.mp3").exists()
+    assert sorted(path for path in workdir.rglob("*") if "clips" not in path.parts) == before
+
+
+def test_no_release_no_tsv_no_clips_each_say_so(workdir):
+    assert "raw: no such folder. Set ingest.releases" in ingest(workdir, Path("raw"), ok=False).stderr
+    (workdir / "raw" / "fr").mkdir(parents=True)
+    assert "raw: no validated.tsv and no cv-corpus-*.tar.gz here" in ingest(workdir, Path("raw"), ok=False).stderr
+    (workdir / "raw" / "fr" / "validated.tsv").write_text("client_id\tpath\tsentence\n")
+    assert "raw/fr: validated.tsv but no clips/ folder" in ingest(workdir, Path("raw"), ok=False).stderr
+
+
+def test_missing_duplicate_ambiguous_and_unnamed_clips_are_counted_and_listed(workdir):
+    release = write_release(workdir / "raw" / "first")
+    (release / "fr" / "clips" / "common_voice_fr_000.mp3").unlink()
+    (release / "fr" / "clips" / "stranger.mp3").write_bytes(b"x")
+    rows = [{"client_id": "again", "path": "common_voice_fr_001.mp3", "sentence": "again", "locale": "fr"}]
+    rows += [{"client_id": "her", "path": "f.mp3", "sentence": "f", "gender": "female_feminine", "locale": "fr"}]
+    clips = {row["path"]: b"other bytes" for row in rows}
+    write_locale(workdir / "raw" / "second" / "fr", NEW, rows, clips)
+    women = {"locale": "fr", "gender": "female"}
+    classes = {"french": {"locale": "fr"}, "english": {"locale": "en"}, "women": women}
+    set_params(workdir, {"ingest": {"classes": classes, "max_reject_fraction": 0.5}})
+    done = ingest(workdir, workdir / "raw")
+    rejects = read_rejects(workdir / "clips")
+    assert rejects == {
+        "common_voice_fr_000": "missing: no such file in clips/",
+        "common_voice_fr_001": "duplicate: named before",
+        "f": "in two classes: french and women",
+        "stranger.mp3": f"no row: validated.tsv of {release / 'fr'} does not name it",
+    }
+    assert "3 rejected (1 duplicate, 1 in two classes, 1 missing); 1 files that no row names" in done.stdout
+    table = pq.read_table(workdir / "clips" / "part-00000.parquet").to_pandas()
+    assert list(table["clip_id"]) == sorted(table["clip_id"])
+    assert table.set_index("clip_id").loc["common_voice_fr_001", "client_id"] == "fr-0"  # the first release's
+
+
+def test_too_many_rejects_stop_the_stage(workdir):
+    release = write_release(workdir / "raw")
+    for path in sorted((release / "fr" / "clips").iterdir())[:4]:
+        path.unlink()
+    done = ingest(workdir, release, ok=False)
+    assert "ingest: 4 of 16 clips rejected, more than max_reject_fraction=0.1 allows (4 missing;" in done.stderr
+    assert not (workdir / "clips").exists()
+
+
+def test_a_row_cannot_name_a_file_outside_its_folder(workdir):
+    release = write_release(workdir / "raw")
+    (workdir / "secret.mp3").write_bytes(b"secret")
+    with open(release / "fr" / "validated.tsv", "a") as file:
+        file.write("\t".join(["x", "../../../secret.mp3", *[""] * 9, "fr", ""]) + "\n")
+    ingest(workdir, release)
+    assert read_rejects(workdir / "clips")["../../../secret"] == "missing: no such file in clips/"

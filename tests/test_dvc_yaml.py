@@ -1,0 +1,92 @@
+"""`dvc.yaml` held to the code: what a stage imports stands in its deps, what it reads of params.yaml in its params."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT
+
+PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = PIPELINE["stages"]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+def imported(path: Path) -> set[Path]:
+    """The project's own modules that a module imports, and those that they import."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        for node in ast.walk(tree(waiting.pop())):
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            for name in names:
+                module = ROOT / (name.replace(".", "/") + ".py")
+                if module.exists() and module not in found:
+                    found.add(module)
+                    waiting.append(module)
+    return found
+
+
+def sections_read(path: Path) -> set[str]:
+    calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    return {call.args[0].value for call in calls if getattr(call.func, "id", "") == "load_params"}
+
+
+def flat(entries: list) -> set[str]:
+    return {next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_a_stage_s_deps_are_its_code_and_its_params_are_what_it_reads(name):
+    script = ROOT / "stages" / f"{name}.py"
+    needed = {str(path.relative_to(ROOT)) for path in {script, *imported(script)}}
+    code = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
+    assert code == needed
+    assert flat(STAGES[name].get("params", [])) == sections_read(script)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_path_of_a_command_is_a_dep_or_an_out(name):
+    stage = STAGES[name]
+    words = stage["cmd"].split()
+    assert words[:3] == ["python", "-m", f"stages.{name}"]
+    declared = flat([*stage["deps"], *stage.get("outs", []), *stage.get("metrics", [])])
+    for word in words[3:]:
+        if word.startswith("--") or word.startswith(".state/"):
+            continue
+        assert any(path == word or path.startswith(f"{word}/") for path in declared), word
+
+
+def test_every_script_is_a_stage_and_every_section_is_one_s():
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == set(STAGES)
+    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) <= set(STAGES)
+
+
+def test_what_plots_draw_is_an_output():
+    outs = set().union(*(flat(stage.get("outs", [])) for stage in STAGES.values()))
+    for plot in PIPELINE["plots"]:
+        for path in next(iter(plot.values()))["y"]:
+            assert any(path.startswith(f"{out}/") for out in outs), path
+
+
+def test_data_is_not_ignored_as_a_whole():
+    """It would break `dvc exp run --queue` and `--temp`; DVC writes data/.gitignore itself."""
+    ignored = (ROOT / ".gitignore").read_text().split()
+    assert not {"data", "data/", "/data", "/data/", "models/", "/models/"} & set(ignored)
+
+
+def test_nothing_that_scoring_needs_imports_fastai():
+    for name in ("model", "audio", "spectrogram", "windows", "metrics", "parts"):
+        sources = imported(ROOT / "accent" / f"{name}.py") | {ROOT / "accent" / f"{name}.py"}
+        assert not any(
+            "fastai" in path.read_text().split('"""')[-1] for path in sources - {ROOT / "accent/__init__.py"}
+        )

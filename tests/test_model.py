@@ -1,0 +1,138 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+
+from accent.audio import DecodeParams
+from accent.errors import InputError
+from accent.model import build_model, load_model, save_model, window_logits
+from accent.params import load_params
+from accent.spectrogram import SpectrogramParams
+from accent.windows import cut, even_starts
+from tests.conftest import ROOT
+
+CLIPS = [
+    np.random.default_rng(n).integers(0, 256, (length, 64)).astype(np.uint8) for n, length in enumerate((90, 150, 470))
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_model("resnet18", 2).eval()
+
+
+def card(**changes) -> dict:
+    values = {
+        "arch": "resnet18",
+        "classes": ["english", "french"],
+        "decode": asdict(load_params("decode", DecodeParams, ROOT / "params.yaml")),
+        "spectrogram": asdict(load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")),
+        "window_seconds": 1.5,
+        "window_hop_seconds": 0.5,
+        "temperature": 1.5,
+    }
+    return values | changes
+
+
+def test_a_saved_model_is_the_same_when_loaded(tmp_path, model):
+    save_model(tmp_path, model, card())
+    loaded, loaded_card = load_model(tmp_path)
+    assert loaded_card.classes == ("english", "french")
+    assert (loaded_card.window, loaded_card.window_hop) == (150, 50)
+    for one, other in zip(model.state_dict().values(), loaded.state_dict().values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_no_file_of_a_model_is_a_pickle(tmp_path, model):
+    save_model(tmp_path, model, card())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["accent.json", "accent.safetensors"]
+    data = (tmp_path / "accent.safetensors").read_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    assert "1.conv1.weight" in header
+
+
+def damage_json(folder: Path) -> None:
+    (folder / "accent.json").write_text("{")
+
+
+def foreign_key(folder: Path) -> None:
+    document = json.loads((folder / "accent.json").read_text())
+    (folder / "accent.json").write_text(json.dumps(document | {"colour": "red"}))
+
+
+def other_weights(folder: Path) -> None:
+    path = folder / "accent.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+
+
+def one_class_more(folder: Path) -> None:
+    document = json.loads((folder / "accent.json").read_text())
+    (folder / "accent.json").write_text(json.dumps(document | {"classes": ["a", "b", "c"]}))
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (damage_json, "not valid JSON"),
+        (foreign_key, "accent.json.colour: no such parameter. Known here: arch, classes"),
+        (other_weights, "not the weights that accent.json describes"),
+        (one_class_more, "does not fit resnet18"),
+        (lambda folder: (folder / "accent.safetensors").unlink(), "'dvc repro' or 'dvc pull' brings the model"),
+    ],
+)
+def test_a_model_that_was_tampered_with_is_one_clear_line(tmp_path, model, damage, expected):
+    save_model(tmp_path, model, card())
+    damage(tmp_path)
+    with pytest.raises(InputError, match=expected) as error:
+        load_model(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_window_logits_are_those_of_each_window_alone(model):
+    starts, logits = window_logits(model, CLIPS, 150, 50, batch_size=4)
+    assert [len(clip) for clip in starts] == [len(clip) for clip in logits] == [1, 1, 8]
+    for clip, clip_starts, clip_logits in zip(CLIPS, starts, logits, strict=True):
+        np.testing.assert_array_equal(clip_starts, even_starts(len(clip), 150, 50))
+        for start, expected in zip(clip_starts, clip_logits, strict=True):
+            window = torch.from_numpy(cut(clip, start, 150)[np.newaxis]).float() / 255
+            with torch.inference_mode():
+                np.testing.assert_allclose(model(window)[0].numpy(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_take_one_channel_and_any_window(model):
+    for arch in ("resnet18", "resnet34", "resnet50"):
+        assert build_model(arch, 3).eval()(torch.rand(2, 1, 64, 100)).shape == (2, 3)
+    with pytest.raises(InputError, match=r"train.arch: no network 'vgg'. Known: .*resnet18"):
+        build_model("vgg", 2)
+    assert len(model[1].conv1.weight[0]) == 1
+
+
+def test_imagenet_weights_without_a_network_say_what_to_do(monkeypatch, tmp_path):
+    def refuse(*args, **kwargs):
+        raise URLError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr("torch.hub.urlopen", refuse)
+    with pytest.raises(InputError, match="train.weights: imagenet: cannot fetch https.* set train.weights to none"):
+        build_model("resnet18", 2, "imagenet")
+
+
+def test_imagenet_weights_are_loaded_and_their_colours_summed(monkeypatch):
+    from torchvision import models
+
+    torch.manual_seed(1)
+    published = models.resnet18(weights=None).state_dict()
+
+    def from_disk(self, *args, **kwargs):
+        assert kwargs == {"check_hash": True, "weights_only": True}
+        return published
+
+    monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", from_disk)
+    network = build_model("resnet18", 2, "imagenet")[1]
+    torch.testing.assert_close(network.conv1.weight, published["conv1.weight"].sum(1, keepdim=True))
+    assert torch.equal(network.layer4[1].conv2.weight, published["layer4.1.conv2.weight"])

@@ -1,0 +1,156 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from accent.errors import InputError
+from accent.parallel import map_parts
+from accent.parts import Parts, checksum, output_file, output_folder, read_index, write_part
+from tests.conftest import ROOT, set_params, stage
+
+
+def fill(rows: pd.DataFrame, target: Path, offset: int) -> tuple[pd.DataFrame, list]:
+    """A part of arrays (n, 2) whose values tell which clip they are of; clip 3 is refused."""
+    kept = rows[rows["clip_id"] != 3]
+    arrays = [np.full((clip % 3 + 1, 2), clip + offset, np.uint8) for clip in kept["clip_id"]]
+    index = write_part(target, arrays, np.empty((0, 2), np.uint8))
+    return pd.concat([kept.reset_index(drop=True), index], axis=1), [
+        (str(c), "three: 3") for c in rows["clip_id"] if c == 3
+    ]
+
+
+def make_parts(folder: Path, limit: float = 0.2) -> str:
+    inputs = [pd.DataFrame({"clip_id": range(start, start + 4)}) for start in range(0, 12, 4)]
+    return map_parts(partial(fill, offset=10), inputs, folder, limit)
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    summary = make_parts(tmp_path / "parts")
+    assert "11 clips, 1 rejected (1 three)" in summary
+    index = read_index(tmp_path / "parts")
+    assert list(index["clip_id"]) == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
+    parts = Parts(tmp_path / "parts", index)
+    for clip, array, crc in zip(index["clip_id"], parts, index["crc32"], strict=True):
+        np.testing.assert_array_equal(array, np.full((clip % 3 + 1, 2), clip + 10))
+        assert checksum(array) == crc
+    shuffled = index.sample(frac=1, random_state=0)
+    assert [array[0, 0] - 10 for array in Parts(tmp_path / "parts", shuffled)] == list(shuffled["clip_id"])
+    assert (tmp_path / "parts" / "rejects.csv").read_text() == "clip_id,reason\n3,three: 3\n"
+
+
+def test_too_many_rejects_leave_no_folder(tmp_path):
+    with pytest.raises(InputError, match=r"1 of 12 clips rejected.*\(1 three; first: 3 three: 3\)"):
+        make_parts(tmp_path / "parts", limit=0.05)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_block_leaves_what_was_there(tmp_path):
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("old")
+    with pytest.raises(RuntimeError), output_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("new")
+        raise RuntimeError
+    with pytest.raises(RuntimeError), output_file(tmp_path / "file") as file:
+        file.write_text("new")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "a").read_text() == "old"
+
+
+def test_what_a_killed_run_left_is_not_taken_over(tmp_path):
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial" / "left").write_text("x")
+    with output_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
+
+
+def test_a_damaged_part_is_named(tmp_path):
+    make_parts(tmp_path / "parts")
+    index = read_index(tmp_path / "parts")
+    (tmp_path / "parts" / "part-00001.npy").unlink()
+    with pytest.raises(InputError, match=r"part-00001.npy: missing or damaged"):
+        list(Parts(tmp_path / "parts", index))
+    np.save(tmp_path / "parts" / "part-00001.npy", np.zeros((1, 2), np.uint8))
+    with pytest.raises(InputError, match=r"part-00001.npy: missing or damaged \(needs \d+ rows, has 1\)"):
+        list(Parts(tmp_path / "parts", index))
+    (tmp_path / "parts" / "part-00001.npy").write_bytes(b"")
+    with pytest.raises(InputError, match=r"part-00001.npy: missing or damaged"):
+        list(Parts(tmp_path / "parts", index))
+    with pytest.raises(InputError, match="absent: no index.parquet here"):
+        read_index(tmp_path / "absent")
+
+
+def check_full_disk(done: subprocess.CompletedProcess, folder: Path, reason: str) -> None:
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: ")
+    assert reason in last
+    assert "Traceback" not in done.stderr
+    assert list(folder.iterdir()) == []
+
+
+STAGES = ["ingest", "decode", "spectrogram", "split"]
+
+
+@pytest.fixture
+def chain(workdir: Path) -> dict[str, list[str]]:
+    """The arguments of the first stages, all of whose inputs exist."""
+    set_params(workdir, {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3}})
+    arguments = {
+        "ingest": [str(ROOT / "data" / "sample"), "clips"],
+        "decode": ["clips", "waveforms"],
+        "spectrogram": ["waveforms", "spectrograms"],
+        "split": ["waveforms", "splits.parquet"],
+    }
+    for name in STAGES:
+        stage(name, *arguments[name], cwd=workdir)
+    return arguments
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(workdir, chain):
+    """On a tmpfs of one page where the machine lets us mount one; the writer's failure is the kernel's own."""
+    small = workdir / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"this machine lets no test mount a file system: {mounted.stderr.decode().strip()}")
+    try:
+        for name in STAGES:
+            done = stage(name, chain[name][0], small / "out", cwd=workdir, ok=False)
+            check_full_disk(done, small, "No space left on device. Nothing was left half-written. Free some space")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+def test_a_writer_that_fails_is_one_line_and_leaves_nothing(workdir, chain):
+    """The kernel refuses files over 2 kB, which needs no privilege; the error is another one (EFBIG)."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+
+    out = workdir / "out"
+    out.mkdir()
+    for name in STAGES:
+        done = subprocess.run(
+            [sys.executable, "-m", f"stages.{name}", chain[name][0], out / "result"],
+            cwd=workdir,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            preexec_fn=limit,
+            capture_output=True,
+            text=True,
+        )
+        check_full_disk(done, out, "File too large")
+
+
+def test_a_read_only_place_is_one_line(workdir):
+    done = stage("ingest", ROOT / "data" / "sample", "/proc/accent-clips", cwd=workdir, ok=False)
+    assert done.stderr.splitlines()[-1].startswith("error: /proc/.accent-clips.partial: ")
