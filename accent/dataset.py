@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-import fastai.vision.data  # noqa: F401  (its show_batch and show_results lay a batch out as a grid)
+import fastai.vision.learner  # noqa: F401  (its show_batch and show_results lay a batch out as a grid)
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -37,10 +37,14 @@ class Label(str):
 
 
 class Windows:
-    """Windows of labelled clips: at random places that `set_epoch` draws, or spread evenly over each clip.
+    """Windows of labelled clips: window `i` begins at frame `starts[i]` of clip `clips[i]`.
 
-    An item is a `TensorSpectrogram` (1, n_mels, window) of uint8 and a `TensorCategory`.
+    An item is a `TensorSpectrogram` (1, n_mels, window) of uint8 and a `TensorCategory`. The subclasses say which
+    windows there are.
     """
+
+    clips: np.ndarray
+    starts: np.ndarray
 
     def __init__(
         self, spectrograms: Sequence[np.ndarray], labels: Sequence[str], vocab: Sequence[str], window: int
@@ -48,24 +52,6 @@ class Windows:
         self.spectrograms, self.window, self.vocab = spectrograms, window, list(vocab)
         self.targets = np.array([self.vocab.index(label) for label in labels])
         self.lengths = np.array([len(spectrogram) for spectrogram in spectrograms])
-        self.clips = self.starts = np.empty(0, np.int64)
-
-    @classmethod
-    def even(cls, *args: Any, hop: int) -> "Windows":
-        """The windows over which a clip is judged: the same in every epoch."""
-        windows = cls(*args)
-        starts = [even_starts(length, windows.window, hop) for length in windows.lengths]
-        windows.clips = np.repeat(np.arange(len(starts)), [len(clip_starts) for clip_starts in starts])
-        windows.starts = np.concatenate(starts)
-        return windows
-
-    @classmethod
-    def random(cls, *args: Any, per_clip: int, seed: int) -> "RandomWindows":
-        """`per_clip` windows of every clip, elsewhere in every epoch."""
-        windows = RandomWindows(*args)
-        windows.clips, windows.seed = np.tile(np.arange(len(windows.lengths)), per_clip), seed
-        windows.set_epoch(0)
-        return windows
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -81,8 +67,26 @@ class Windows:
         return window, Label(self.vocab[int(target)])
 
 
+class EvenWindows(Windows):
+    """The windows over which a clip is judged, at most `hop` frames apart: the same in every epoch."""
+
+    def __init__(self, *args: Any, hop: int) -> None:
+        super().__init__(*args)
+        starts = [even_starts(length, self.window, hop) for length in self.lengths]
+        self.clips = np.repeat(np.arange(len(starts)), [len(clip_starts) for clip_starts in starts])
+        self.starts = np.concatenate(starts)
+
+
 class RandomWindows(Windows):
-    """Windows whose places are a function of seed and epoch alone, not of worker processes or of what ran before."""
+    """`per_clip` windows of every clip, elsewhere in every epoch.
+
+    Their places are a function of seed and epoch alone, not of worker processes or of what ran before.
+    """
+
+    def __init__(self, *args: Any, per_clip: int, seed: int) -> None:
+        super().__init__(*args)
+        self.clips, self.seed = np.tile(np.arange(len(self.lengths)), per_clip), seed
+        self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
         """Draw this epoch's places."""

@@ -11,7 +11,7 @@ import pandas as pd
 import accent
 from accent.audio import SAMPLE_RATE, DecodeParams
 from accent.callbacks import Checkpoint
-from accent.dataset import Windows, make_dls
+from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.errors import run
 from accent.metrics import fit_temperature
 from accent.model import save_model, window_logits
@@ -46,8 +46,8 @@ def main() -> None:
     spectrograms = {split: Parts(args.spectrograms, rows[split]) for split in rows}
     train, valid = ((spectrograms[split], rows[split]["label"], classes, window) for split in rows)
     dls = make_dls(
-        Windows.random(*train, per_clip=params.windows_per_clip, seed=params.seed),
-        Windows.even(*valid, hop=hop),
+        RandomWindows(*train, per_clip=params.windows_per_clip, seed=params.seed),
+        EvenWindows(*valid, hop=hop),
         params.batch_size,
         params.num_workers,
         params.augment,

@@ -15,7 +15,7 @@ import torch
 
 from accent.augment import AugmentParams
 from accent.callbacks import Checkpoint
-from accent.dataset import RandomWindows, TensorSpectrogram, Windows, make_dls
+from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram, make_dls
 from accent.params import load_params
 from accent.training import TrainParams, fingerprint, fit, make_learner
 from tests.conftest import ROOT, set_params, stage
@@ -47,8 +47,8 @@ def make_test_dls(params: TrainParams):
     train = (clips[:32], labels[:32], CLASSES, 50)
     valid = (clips[32:], labels[32:], CLASSES, 50)
     return make_dls(
-        Windows.random(*train, per_clip=params.windows_per_clip, seed=params.seed),
-        Windows.even(*valid, hop=25),
+        RandomWindows(*train, per_clip=params.windows_per_clip, seed=params.seed),
+        EvenWindows(*valid, hop=25),
         params.batch_size,
         params.num_workers,
         params.augment,
@@ -75,8 +75,7 @@ def curve(folder: Path, name: str) -> list[dict]:
 
 def test_random_windows_are_elsewhere_every_epoch_and_the_same_in_every_run():
     clips, labels = make_clips(8)
-    windows = Windows.random(clips, labels, CLASSES, 50, per_clip=3, seed=1)
-    assert isinstance(windows, RandomWindows)
+    windows = RandomWindows(clips, labels, CLASSES, 50, per_clip=3, seed=1)
     assert len(windows) == 24
     drawn = []
     for epoch in (0, 1, 0):
@@ -89,7 +88,7 @@ def test_random_windows_are_elsewhere_every_epoch_and_the_same_in_every_run():
 
 def test_even_windows_are_all_of_each_clip():
     clips, labels = make_clips(6)
-    windows = Windows.even(clips, labels, CLASSES, 50, hop=25)
+    windows = EvenWindows(clips, labels, CLASSES, 50, hop=25)
     window, target = windows[0]
     assert isinstance(window, TensorSpectrogram)
     assert (tuple(window.shape), window.dtype) == ((1, 16, 50), torch.uint8)

@@ -1,0 +1,153 @@
+"""From encoded clips to spectrograms: our stages beside the experiment's way and beside Hugging Face datasets.
+
+    python -m benchmarks.audio [RELEASES]
+
+Everything runs on one core, over the same clips, in one process but for ffmpeg's; RELEASES (default: data/sample) is a
+folder of Common Voice releases. Prints clips a second, the ratios, and the stages' peak memory for one and for eight
+times the clips.
+"""
+
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+from scipy.io import wavfile
+from scipy.signal import spectrogram as scipy_spectrogram
+
+from accent.audio import SAMPLE_RATE, DecodeParams, decode_part
+from accent.params import load_params
+from accent.parts import read_index
+from accent.spectrogram import SpectrogramParams, spectrogram_part
+
+mpl.use("Agg")
+REPEATS = 3
+
+
+def ours(parts: list[Path], folder: Path) -> int:
+    """The decode and spectrogram stages, part by part, files written."""
+    decode, spectrogram = load_params("decode", DecodeParams), load_params("spectrogram", SpectrogramParams)
+    clips = 0
+    for number, part in enumerate(parts):
+        rows, rejects = decode_part(part, folder / f"part-{number:05d}.npy", decode)
+        spectrogram_part(rows, folder / f"spectrogram-part-{number:05d}.npy", folder, spectrogram)
+        clips += len(rows) + len(rejects)
+    return clips
+
+
+def the_experiment(paths: list[Path], folder: Path) -> int:
+    """ffmpeg to a WAV file, scipy's spectrogram, a picture by matplotlib."""
+    import matplotlib.pyplot as plt
+
+    for path in paths:
+        wav = folder / f"{path.stem}.wav"
+        subprocess.run(["ffmpeg", "-v", "error", "-y", "-i", path, wav], check=True)
+        rate, samples = wavfile.read(wav)
+        frequencies, times, power = scipy_spectrogram(samples, rate)
+        plt.pcolormesh(times, frequencies, 10 * np.log10(power + 1e-10))
+        plt.axis("off")
+        plt.savefig(folder / f"{path.stem}.png", bbox_inches="tight")
+        plt.close()
+    return len(paths)
+
+
+def hugging_face(paths: list[Path], folder: Path) -> int:
+    """datasets' Audio feature, which decodes with torchcodec, and torchaudio's MelSpectrogram in a map."""
+    from datasets import Audio, Dataset
+    from torchaudio.transforms import MelSpectrogram
+
+    params = load_params("spectrogram", SpectrogramParams)
+    mel = MelSpectrogram(SAMPLE_RATE, n_fft=params.n_fft, hop_length=params.hop_length, n_mels=params.n_mels)
+
+    def features(row: dict) -> dict:
+        samples = row["audio"].get_all_samples().data
+        return {"mel": (mel(samples.mean(dim=0)) + 1e-10).log10().numpy()}
+
+    rows = Dataset.from_dict({"audio": [str(path) for path in paths]}).cast_column(
+        "audio", Audio(sampling_rate=SAMPLE_RATE)
+    )
+    done = rows.map(features, remove_columns="audio", cache_file_name=str(folder / f"mel-{time.time_ns()}.arrow"))
+    return len(done)
+
+
+def clips_a_second(function: Callable[[list[Path], Path], int], inputs: list[Path], repeats: int = REPEATS) -> float:
+    """The best of several runs, after one to warm up."""
+    best = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        function(inputs[:1], Path(folder))
+        for _ in range(repeats):
+            began = time.perf_counter()
+            count = function(inputs, Path(folder))
+            best = max(best, count / (time.perf_counter() - began))
+    return best
+
+
+def run_stage(name: str, *arguments: str | Path) -> None:
+    command = [sys.executable, "-m", f"stages.{name}", *map(str, arguments)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def repeat_release(releases: Path, target: Path, times: int) -> None:
+    """A release whose clips all stand there `times` times, under other names."""
+    for tsv in sorted(releases.rglob("validated.tsv")):
+        locale = target / tsv.parent.name
+        (locale / "clips").mkdir(parents=True)
+        rows = pd.read_csv(tsv, sep="\t", dtype=str, keep_default_na=False, quoting=3)
+        tables = []
+        for number in range(times):
+            names = f"{number}_" + rows["path"]
+            for old, new in zip(rows["path"], names, strict=True):
+                shutil.copy(tsv.parent / "clips" / old, locale / "clips" / new)
+            tables.append(rows.assign(path=names))
+        pd.concat(tables).to_csv(locale / "validated.tsv", sep="\t", index=False, quoting=3, escapechar="\\")
+
+
+def peak_memory(releases: Path, folder: Path) -> tuple[int, float]:
+    """Clips, and the largest resident memory in MB of any process of the decode and spectrogram stages."""
+    run_stage("ingest", releases, folder / "clips")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    run_stage("decode", folder / "clips", folder / "waveforms")
+    run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return len(read_index(folder / "waveforms")), max(before, after) / 1024
+
+
+def main() -> None:
+    releases = Path(sys.argv[1] if len(sys.argv) > 1 else "data/sample")
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run_stage("ingest", releases, folder / "clips")
+        parts = sorted((folder / "clips").glob("part-*.parquet"))
+        rows = pd.concat([pd.read_parquet(part, columns=["locale", "path"]) for part in parts])
+        found = {path.name: path for path in releases.rglob("clips/*")}
+        paths = [found[name] for name in rows["path"]]
+        rates = {
+            "ours: decode and spectrogram stages": clips_a_second(ours, parts),
+            "the experiment: ffmpeg, scipy, matplotlib PNG": clips_a_second(the_experiment, paths[:40], repeats=1),
+            "datasets, torchcodec, torchaudio": clips_a_second(hugging_face, paths),
+        }
+        os.sched_setaffinity(0, cores)
+        print(f"{len(paths)} clips of {releases}, one core")
+        best = next(iter(rates.values()))
+        for name, rate in rates.items():
+            print(f"{name:48} {rate:8.1f} clips/s   ours is {best / rate:6.1f} times as fast")
+        for times in (1, 8):
+            repeat_release(releases, folder / f"x{times}", times)
+            count, megabytes = peak_memory(folder / f"x{times}", folder / f"out{times}")
+            print(f"{count:8,} clips through the stages: peak memory of a process {megabytes:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

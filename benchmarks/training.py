@@ -1,0 +1,76 @@
+"""Training images a second: our learner beside fastai's `vision_learner` over the experiment's pictures.
+
+    python -m benchmarks.training
+
+Both train a resnet18 from scratch on all cores, on the same clips of data/sample (the pictures by ffmpeg, scipy and
+matplotlib), through their own loaders; an epoch each after one to warm up.
+"""
+
+import sys
+import tempfile
+import time
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+from fastai.learner import Learner
+from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
+
+from accent.audio import SAMPLE_RATE
+from accent.dataset import EvenWindows, RandomWindows, make_dls
+from accent.params import load_params
+from accent.parts import Parts, read_index
+from accent.spectrogram import SpectrogramParams
+from accent.training import TrainParams, make_learner
+from accent.windows import window_frames
+from benchmarks.audio import run_stage, the_experiment
+
+CLIPS = 320
+
+
+def images_a_second(learn: Learner) -> float:
+    """Training images, forwards and backwards, in the second of two epochs."""
+    with redirect_stdout(StringIO()), learn.no_bar():
+        learn.dls.valid = learn.dls.valid.new(get_idxs=lambda: [])
+        learn.fit(1)
+        began = time.perf_counter()
+        learn.fit(1)
+    return len(learn.dls.train) * learn.dls.train.bs / (time.perf_counter() - began)
+
+
+def main() -> None:
+    params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
+    window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        run_stage("ingest", "data/sample", folder / "clips")
+        run_stage("decode", folder / "clips", folder / "waveforms")
+        run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
+        rows = read_index(folder / "spectrograms").iloc[:CLIPS]
+        labels = pd.read_parquet(folder / "waveforms" / "index.parquet").iloc[:CLIPS]["label"]
+        clips = (Parts(folder / "spectrograms", rows), labels, sorted(set(labels)), window)
+        windows = [
+            RandomWindows(*clips, per_clip=params.windows_per_clip, seed=1),
+            EvenWindows(*clips, hop=window),
+        ]
+        dls = make_dls(*windows, params.batch_size, params.num_workers, params.augment, spectrogram.range_db)
+        rate = images_a_second(make_learner(dls, params))
+
+        pictures = folder / "pictures"
+        pictures.mkdir()
+        paths = {path.stem: path for path in Path("data/sample").rglob("*.mp3")}
+        the_experiment([paths[name] for name in rows["clip_id"]], pictures)
+        images = sorted(pictures.glob("*.png"))
+        dls = ImageDataLoaders.from_name_func(
+            pictures, images, lambda name: name.split("_")[2], item_tfms=Resize(224), valid_pct=0.1, seed=1, bs=64
+        )
+        peer = images_a_second(vision_learner(dls, resnet18, pretrained=False))
+    size = f"1x{spectrogram.n_mels}x{window}, batch {params.batch_size}, {params.precision}"
+    print(f"ours ({size}): {rate:.1f} images/s")
+    print(f"vision_learner over the experiment's PNGs (3x224x224, batch 64, float32): {peer:.1f} images/s")
+    print(f"ours is {rate / peer:.1f} times as fast")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
