@@ -14,14 +14,18 @@ import soundfile as sf
 import soxr
 from pydantic import NonNegativeFloat, PositiveFloat
 
-from accent.errors import Reject
-from accent.params import params
+from accent.errors import InputError, Reject
+from accent.mp3 import walk_frames
+from accent.params import Fraction, params
 from accent.parts import PartResult, write_part
 
 SAMPLE_RATE = 16000  # Hz, of everything after `decode`
 FRAME_SECONDS, HOP_SECONDS = 0.025, 0.010
 MIN_SPEECH_FRAMES = 5  # 65 ms: shorter than a syllable, longer than the click of a mouse or a key
 FULL_SCALE = 32767
+CLIPPED = 0.99
+BLOCK_SECONDS = 10
+HANN = np.hanning(512).astype(np.float32)
 SOURCE_RATES = range(4000, 384001)
 MAX_CHANNELS = 64
 # Demuxers that FFmpeg may use: without this list, a playlist inside a "clip" could make it open other files or hosts.
@@ -29,64 +33,85 @@ FFMPEG_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,ogg,aac,mp3,wav,flac"
 
 
 @params
-class DecodeParams:
+class AudioParams:
     silence_db: PositiveFloat
     margin_seconds: NonNegativeFloat
     min_seconds: PositiveFloat
     max_seconds: PositiveFloat
-    max_reject_fraction: NonNegativeFloat
+
+
+@params
+class DecodeParams(AudioParams):
+    max_reject_fraction: Fraction
 
 
 class Stream(NamedTuple):
-    """Audio as it comes out of a decoder: `blocks` of mono float32 at `sample_rate` Hz, and the codec's name."""
+    """Audio as it comes out of a decoder: `blocks` of float32 (channels, samples) at `sample_rate` Hz.
+
+    `seconds` is the length that the file states, 0 where it states none.
+    """
 
     sample_rate: int
     codec: str
-    announced_seconds: float
+    seconds: float
     blocks: Iterator[np.ndarray]
 
 
 def open_audio(source: bytes | Path) -> Stream:
-    """Audio of any format that libsndfile or FFmpeg reads; channels are averaged.
+    """Audio of any format that libsndfile or FFmpeg reads.
 
-    Raises `Reject` where neither can read it; the iterator over the blocks may raise it too.
+    Raises `Reject` where neither can read it, or it was cut off; the iterator over the blocks may raise it too.
     """
-    opened = io.BytesIO(source) if isinstance(source, bytes) else source
     if isinstance(source, bytes) and not source:
         raise Reject("empty: 0 bytes")
     try:
-        file = sf.SoundFile(opened)
+        file = sf.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except sf.LibsndfileError:
-        if isinstance(opened, io.BytesIO):
-            opened.seek(0)
-        return _open_with_ffmpeg(opened)
+        return _open_with_ffmpeg(source)
     _check_format(file.samplerate, file.channels)
-    blocks = (_mono(block.T) for block in _sndfile_blocks(file))
-    return Stream(file.samplerate, f"{file.format}/{file.subtype}", file.frames / file.samplerate, blocks)
+    seconds = file.frames / file.samplerate
+    if file.format == "MP3":
+        data = source if isinstance(source, bytes) else source.read_bytes()
+        whole_frames, cut_off = walk_frames(data)
+        if cut_off:
+            raise Reject(f"truncated: it ends in the middle of a frame, after {whole_frames:.1f} s")
+        if whole_frames > seconds + 0.2:  # libsndfile guessed the length, and would stop there
+            file.close()
+            return _open_with_ffmpeg(source)._replace(seconds=whole_frames)
+        # The guess may be too long as well. An Info header states the length of an MP3 truly.
+        seconds = seconds if b"Info" in data[:4096] or b"Xing" in data[:4096] else whole_frames
+    elif file.format in ("WAV", "WAVEX") and isinstance(source, bytes):
+        stated = int.from_bytes(source[4:8], "little") + 8
+        if len(source) < stated < 2**32 - 1:  # programs that write to a pipe state the largest size
+            raise Reject(f"truncated: {len(source):,} of {stated:,} bytes are there")
+    return Stream(file.samplerate, f"{file.format}/{file.subtype}", seconds, _sndfile_blocks(file))
 
 
 def _sndfile_blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:
     with file:
         try:
-            while len(block := file.read(file.samplerate * 10, dtype="float32", always_2d=True)):
-                yield block
+            while len(block := file.read(file.samplerate * BLOCK_SECONDS, dtype="float32", always_2d=True)):
+                yield block.T
         except sf.LibsndfileError as error:
             raise Reject(f"broken: {error}") from None
 
 
-def _open_with_ffmpeg(opened: io.BytesIO | Path) -> Stream:
+def _open_with_ffmpeg(source: bytes | Path) -> Stream:
     try:
         container = av.open(
-            opened if isinstance(opened, io.BytesIO) else str(opened),
+            io.BytesIO(source) if isinstance(source, bytes) else str(source),
             options={"format_whitelist": FFMPEG_FORMATS, "protocol_whitelist": "file"},
         )
         if not container.streams.audio:
             raise Reject("not audio: a file without a sound track")
         stream = container.streams.audio[0]
+        if stream.codec_context is None:
+            raise Reject("not audio: a codec that FFmpeg does not know")
         _check_format(stream.rate, stream.channels)
     except (av.FFmpegError, ValueError) as error:
         raise Reject(f"not audio: neither libsndfile nor FFmpeg can read it ({_ffmpeg_says(error)})") from None
-    seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    track_seconds = float((stream.duration or 0) * stream.time_base)
+    seconds = track_seconds or (container.duration or 0) / av.time_base
     return Stream(stream.rate, stream.codec_context.name.upper(), seconds, _ffmpeg_blocks(container))
 
 
@@ -96,7 +121,7 @@ def _ffmpeg_blocks(container: av.container.InputContainer) -> Iterator[np.ndarra
         try:
             for frame in container.decode(audio=0):
                 for converted in planes.resample(frame):
-                    yield _mono(converted.to_ndarray())
+                    yield converted.to_ndarray()
         except (av.FFmpegError, ValueError) as error:
             raise Reject(f"broken: {_ffmpeg_says(error)}") from None
 
@@ -112,56 +137,75 @@ def _check_format(sample_rate: int, channels: int) -> None:
         raise Reject(f"channels: {channels}, at most {MAX_CHANNELS}")
 
 
-def _mono(channels: np.ndarray) -> np.ndarray:
-    return channels[0] if len(channels) == 1 else channels.mean(axis=0, dtype=np.float32)
+class Recording(NamedTuple):
+    """A whole recording as mono float32 of -1 to 1 at `SAMPLE_RATE`, and what its file says of it."""
+
+    waveform: np.ndarray
+    source_rate: int
+    codec: str
+    clipped_fraction: float  # samples at 0.99 of full scale or more in any channel, before resampling hides them
 
 
-def read_waveform(source: bytes | Path, max_seconds: float) -> tuple[np.ndarray, int, str]:
-    """A whole recording as mono float32 of -1 to 1 at `SAMPLE_RATE`, with its own rate and codec.
+def read_recording(source: bytes | Path, max_seconds: float) -> Recording:
+    """Read, average the channels, and resample.
 
     Raises `Reject` for what cannot be read, is longer than `max_seconds` or was cut off.
     """
     stream = open_audio(source)
-    blocks, seconds = [], 0.0
+    blocks, samples, clipped = [], 0, 0
     for block in stream.blocks:
-        seconds += len(block) / stream.sample_rate
-        blocks.append(block)
-        if seconds > max_seconds:
+        samples += block.shape[1]
+        if samples > max_seconds * stream.sample_rate:
             raise Reject(f"too long: over {max_seconds:g} s")
-    if not blocks:
+        if block.max() >= CLIPPED or block.min() <= -CLIPPED:
+            clipped += np.count_nonzero(np.abs(block).max(axis=0) >= CLIPPED)
+        blocks.append(block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32))
+    if not samples:
         raise Reject("empty: no samples in it")
-    # The length that a header states is an estimate for many MP3 files, so only a gross lack counts.
-    if seconds < 0.9 * stream.announced_seconds - 0.1:
-        raise Reject(f"truncated: {seconds:.1f} of {stream.announced_seconds:.1f} s are there")
+    seconds = samples / stream.sample_rate
+    if seconds < 0.95 * stream.seconds - 0.1:
+        raise Reject(f"truncated: {seconds:.1f} of {stream.seconds:.1f} s are there")
     waveform = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
     if not np.isfinite(waveform).all():
         raise Reject("broken: samples that are no finite numbers")
-    return soxr.resample(waveform, stream.sample_rate, SAMPLE_RATE), stream.sample_rate, stream.codec
+    resampled = soxr.resample(waveform, stream.sample_rate, SAMPLE_RATE)
+    return Recording(resampled, stream.sample_rate, stream.codec, clipped / samples)
 
 
 def frame_levels(waveform: np.ndarray) -> np.ndarray:
-    """Power in dB re full scale of frames of 25 ms every 10 ms: 10 log10 of the mean square, at least -100."""
-    length, hop = round(FRAME_SECONDS * SAMPLE_RATE), round(HOP_SECONDS * SAMPLE_RATE)
-    energy = np.concatenate([[0.0], np.cumsum(np.square(waveform, dtype=np.float64))])
-    starts = np.arange(0, max(len(waveform) - length, 0) + 1, hop)
-    power = (energy[np.minimum(starts + length, len(waveform))] - energy[starts]) / length
+    """Power in dB re full scale of frames of 25 ms every 10 ms: 10 log10 of the mean square, at least -100.
+
+    Computed from the energies of the 5 ms that both are made of; what is left over at the end is not looked at.
+    """
+    atom = SAMPLE_RATE // 200
+    length, hop = round(FRAME_SECONDS * 200), round(HOP_SECONDS * 200)
+    atoms = np.pad(waveform, (0, max(length * atom - len(waveform), 0)))
+    atoms = atoms[: len(atoms) // atom * atom].reshape(-1, atom)
+    energy = np.einsum("ij,ij->i", atoms, atoms)
+    power = np.convolve(energy, np.ones(length, energy.dtype), "valid")[::hop] / (length * atom)
     return 10 * np.log10(np.maximum(power, 1e-10))
 
 
-def speech_frames(levels: np.ndarray, silence_db: float) -> np.ndarray:
-    """Which frames hold speech, as a mask; an energy detector after ITU-T P.56's idea of a level with a hangover.
+def speech_frames(levels: np.ndarray, floor: float, silence_db: float) -> np.ndarray:
+    """Which frames hold speech, as a mask; an energy detector with a hangover, after ITU-T P.56.
 
     A frame counts if it is 10 dB above the noise floor (the 10th percentile of the levels); but the threshold is
     never more than `silence_db` below the loudest frame, so that in a quiet recording breath is not speech, and never
-    less than 25 dB below it, so that soft consonants stay in a noisy one. Runs shorter than 65 ms (clicks) do not
-    count, and gaps as short do.
+    less than 25 dB below it, so that soft consonants stay in a noisy one. Gaps shorter than 65 ms count as speech
+    (the closures of plosives); then runs as short do not (clicks).
     """
-    loudest, floor = levels.max(), np.percentile(levels, 10)
+    loudest = levels.max()
     active = levels > np.clip(floor + 10, loudest - silence_db, loudest - min(25, silence_db))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], active.astype(np.int8), [0]])))
+    return _without_short_runs(~_without_short_runs(~active))
+
+
+def _without_short_runs(mask: np.ndarray) -> np.ndarray:
+    """The mask with runs of less than `MIN_SPEECH_FRAMES` taken out."""
+    mask = mask.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
     for start, end in edges.reshape(-1, 2):
-        active[start:end] = end - start >= MIN_SPEECH_FRAMES
-    return active
+        mask[start:end] = end - start >= MIN_SPEECH_FRAMES
+    return mask
 
 
 def bandwidth_hz(waveform: np.ndarray) -> float:
@@ -169,15 +213,15 @@ def bandwidth_hz(waveform: np.ndarray) -> float:
 
     Microphone noise counts as content: what shows is where a codec, a telephone or a resampler cut the band off.
     """
-    frames = waveform[: len(waveform) // 512 * 512].reshape(-1, 512)
+    frames = waveform[: len(waveform) // 1024 * 1024].reshape(-1, 1024)[:, :512]
     if not len(frames):
         return 0.0
-    spectrum = np.fft.rfft(frames * np.hanning(512).astype(np.float32))
+    spectrum = np.fft.rfft(frames * HANN)
     power = np.mean(spectrum.real**2 + spectrum.imag**2, axis=0)
     return float(np.flatnonzero(power >= 1e-6 * power.max())[-1] * SAMPLE_RATE / 512)
 
 
-def decode_clip(source: bytes | Path, params: DecodeParams) -> tuple[np.ndarray, dict[str, float | str]]:
+def decode_clip(source: bytes | Path, params: AudioParams) -> tuple[np.ndarray, dict[str, float | str]]:
     """A clip's waveform, mono int16 at `SAMPLE_RATE`, trimmed to its speech, and its measures.
 
     The measures, of the whole recording where nothing else is said:
@@ -187,40 +231,47 @@ def decode_clip(source: bytes | Path, params: DecodeParams) -> tuple[np.ndarray,
     samples at 0.99 of full scale or more; `bandwidth_hz`; `source_rate_hz`; `source_codec`.
     Raises `Reject`.
     """
-    rate = SAMPLE_RATE
-    waveform, source_rate, codec = read_waveform(source, params.max_seconds)
-    if len(waveform) < params.min_seconds * rate:
-        raise Reject(f"too short: {len(waveform) / rate:.2f} s, at least {params.min_seconds:g}")
+    recording = read_recording(source, params.max_seconds)
+    waveform = recording.waveform
+    duration = len(waveform) / SAMPLE_RATE
+    if duration < params.min_seconds:
+        raise Reject(f"too short: {duration:.2f} s, at least {params.min_seconds:g}")
     levels = frame_levels(waveform)
     if levels.max() <= -90:
         raise Reject("silent: nothing above -90 dBFS")
-    speech = np.flatnonzero(speech_frames(levels, params.silence_db))
+    floor, loud = np.percentile(levels, [10, 95])
+    speech = np.flatnonzero(speech_frames(levels, floor, params.silence_db))
     if not len(speech):
         raise Reject("no speech: nothing longer than a click")
     begin = speech[0] * HOP_SECONDS
-    end = min(speech[-1] * HOP_SECONDS + FRAME_SECONDS, len(waveform) / rate)
-    first = max(round((begin - params.margin_seconds) * rate), 0)
-    trimmed = waveform[first : round((end + params.margin_seconds) * rate)]
-    if len(trimmed) < params.min_seconds * rate:
-        raise Reject(f"too short: {len(trimmed) / rate:.2f} s without the silence, at least {params.min_seconds:g}")
+    end = min(speech[-1] * HOP_SECONDS + FRAME_SECONDS, duration)
+    first = max(round((begin - params.margin_seconds) * SAMPLE_RATE), 0)
+    trimmed = waveform[first : round((end + params.margin_seconds) * SAMPLE_RATE)]
+    if len(trimmed) < params.min_seconds * SAMPLE_RATE:
+        seconds = len(trimmed) / SAMPLE_RATE
+        raise Reject(f"too short: {seconds:.2f} s without the silence, at least {params.min_seconds:g}")
     measures = {
-        "duration_s": len(waveform) / rate,
+        "duration_s": duration,
         "speech_s": len(speech) * HOP_SECONDS,
         "leading_silence_s": begin,
-        "trailing_silence_s": len(waveform) / rate - end,
+        "trailing_silence_s": duration - end,
         "loudness_dbfs": 10 * np.log10(np.mean(10 ** (levels[speech] / 10))),
-        "snr_db": np.percentile(levels, 95) - np.percentile(levels, 10),
-        "clipped_fraction": np.mean(np.abs(waveform) >= 0.99),
+        "snr_db": loud - floor,
+        "clipped_fraction": recording.clipped_fraction,
         "bandwidth_hz": bandwidth_hz(waveform),
-        "source_rate_hz": source_rate,
-        "source_codec": codec,
+        "source_rate_hz": recording.source_rate,
+        "source_codec": recording.codec,
     }
-    return np.round(np.clip(trimmed, -1, 1) * FULL_SCALE).astype(np.int16), measures
+    scaled = np.rint(np.clip(trimmed, -1, 1) * np.float32(FULL_SCALE))
+    return scaled.astype(np.int16), measures
 
 
 def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
     """Decode a Parquet part of clips into a part of waveforms, with the clips' metadata and measures as its index."""
-    table = pq.read_table(clips)
+    try:
+        table = pq.read_table(clips)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'") from None
     waveforms, measures, kept, rejects = [], [], [], []
     for row, clip_id in enumerate(table["clip_id"].to_pylist()):
         try:

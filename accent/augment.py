@@ -9,17 +9,17 @@ from pydantic import NonNegativeFloat
 from torch import Tensor
 from torchaudio.functional import mask_along_axis_iid
 
-from accent.params import params
+from accent.params import Fraction, params
 
 
 @params
 class AugmentParams:
     level_db: NonNegativeFloat
     tilt_db: NonNegativeFloat
-    lowpass: NonNegativeFloat
+    lowpass: Fraction
     noise_db: NonNegativeFloat
-    time_mask: NonNegativeFloat
-    frequency_mask: NonNegativeFloat
+    time_mask: Fraction
+    frequency_mask: Fraction
 
 
 def augment(batch: Tensor, params: AugmentParams, range_db: float) -> Tensor:
@@ -66,10 +66,14 @@ def lowpass(batch: Tensor, share: float) -> Tensor:
 
 
 def noise(batch: Tensor, strength_db: float, range_db: float) -> Tensor:
-    """Stationary noise up to `strength_db` above the bottom of the range, of random tilt, added as power."""
+    """Stationary noise of a level up to `strength_db` above the bottom of the range, in every band, added as power.
+
+    It falls or rises over the bands by up to a third of its level.
+    """
     if not strength_db:
         return batch
-    floor = _draw(batch, 0, strength_db) + _draw(batch, -10, 10) * (_bands(batch) * 2 - 1)
+    level_db = _draw(batch, 0, strength_db)
+    floor = level_db * (1 - _draw(batch, 0, 1 / 3) * (0.5 + _draw(batch, -1, 1).sign() * (_bands(batch) - 0.5)))
     # The power of one bin of noise is exponentially distributed (a chi-square of two degrees of freedom).
     power = 10 ** (floor / 10) * torch.empty_like(batch).exponential_()
     total = 10 ** (batch * range_db / 10) + power

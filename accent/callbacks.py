@@ -1,6 +1,7 @@
 """What our training adds to fastai's: seeded epochs, bfloat16 on any device, and a state to continue from."""
 
 import json
+import math
 import os
 import random
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.torch
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
 from accent.parts import output_file
@@ -26,7 +27,7 @@ class SeedEpochs(Callback):
         self.seed = seed
 
     def before_epoch(self) -> None:
-        seed = self.seed * 10_000 + self.epoch
+        seed = (self.seed * 10_000 + self.epoch) % 2**32
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -66,6 +67,7 @@ class Checkpoint(Callback):
         self.history: list[list[float]] = []  # losses and metrics by epoch
         self.best_epoch, self.lowest_loss = 0, float("inf")  # counted from 1
         self.smoothed = (0, 0.0)
+        self.diverged = False
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -78,11 +80,9 @@ class Checkpoint(Callback):
 
     def restore(self) -> int:
         """Bring the learner to the state of the last whole epoch; returns how many epochs are done."""
-        if not self.last.exists():
-            return 0
-        with safetensors.safe_open(self.last, framework="pt") as file:
-            state = json.loads(file.metadata()["state"])
-        if state["fingerprint"] != self.fingerprint:
+        state = self._read_state()
+        if state.get("fingerprint") != self.fingerprint:
+            self.clear()
             return 0
         tensors = safetensors.torch.load_file(self.last)
         self.learn.model.load_state_dict(_with_prefix(tensors, "model."))
@@ -96,6 +96,12 @@ class Checkpoint(Callback):
         self.best_epoch, self.lowest_loss = state["best_epoch"], state["lowest_loss"]
         return len(self.history)
 
+    def _read_state(self) -> dict:
+        if not self.last.exists():
+            return {}
+        with safetensors.safe_open(self.last, framework="pt") as file:
+            return json.loads(file.metadata()["state"])
+
     def before_fit(self) -> None:
         smooth_loss = self.recorder.smooth_loss  # fastai's training loss is a running mean over the epochs
         smooth_loss.count, smooth_loss.val = self.smoothed[0], torch.tensor(self.smoothed[1])
@@ -107,8 +113,11 @@ class Checkpoint(Callback):
         values = [float(value) for value in self.recorder.log[1 : len(names) + 1]]
         self.history.append(values)
         loss = values[names.index("valid_loss")]
+        if not math.isfinite(loss):
+            self.diverged = True
+            raise CancelFitException
         weights = _contiguous(self.learn.model.state_dict())
-        if loss < self.lowest_loss or not self.best.exists():
+        if loss < self.lowest_loss:
             self.best_epoch, self.lowest_loss = self.epoch + 1, loss
             _save(self.best, weights)
         states = self.learn.opt.state_dict()["state"]
@@ -139,10 +148,10 @@ class Checkpoint(Callback):
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
-    with output_file(path) as partial:
-        safetensors.torch.save_file(tensors, partial, metadata)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
+    with output_file(path) as partial, open(partial, "wb") as file:
+        file.write(safetensors.torch.save(tensors, metadata))  # not save_file, which hides what the system said
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _contiguous(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

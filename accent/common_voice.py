@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Annotated
 
+import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, NonNegativeInt
 from tqdm import tqdm
@@ -37,9 +38,10 @@ OLD_NAMES = {"accent": "accents"}
 
 TSV = "validated.tsv"
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
+ROWS_AT_ONCE = 50_000  # of a table while it is read: lists of strings need ten times the room of a column
 MAX_CLIP_BYTES = 16 * 2**20  # a clip of the corpus is 10 to 100 kB
 # cv-corpus-VERSION-DATE/LOCALE/{validated.tsv,clips/NAME}, with or without the first folder
-MEMBER = re.compile(r"(?:\./)?(?:[^/]+/)?(?P<locale>[^/]+)/(?:validated\.tsv|clips/(?P<clip>[^/]+))")
+MEMBER = re.compile(r"(?P<folder>(?:\./)?(?:[^/]+/)?(?P<locale>[^/]+))/(?:validated\.tsv|clips/(?P<clip>[^/]+))")
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
 
@@ -111,7 +113,6 @@ def read_archive(path: Path, classes: dict[str, ClassFilter], spool: IO[bytes]) 
     Nothing is unpacked by name: members are matched, and their bytes appended to `spool`. Links, devices and names
     that lead out of the archive are rejected; a damaged or cut-off archive raises `InputError`.
     """
-    locales = {wanted.locale for wanted in classes.values()}
     tables: dict[str, pd.DataFrame] = {}
     names_wanted: dict[str, set[str]] = {}
     files: dict[str, list[tuple]] = {}
@@ -119,33 +120,34 @@ def read_archive(path: Path, classes: dict[str, ClassFilter], spool: IO[bytes]) 
     with _damage_told(path):
         for member, content in _members(path):
             match = MEMBER.fullmatch(member.name)
+            folder = match and match["folder"]
             if unsafe := _unsafe(member):
                 rejects.append((member.name, f"unsafe archive member: {unsafe}"))
             elif not match or not member.isreg():
                 continue
-            elif not (name := match["clip"]):
-                locale = match["locale"]
-                text = io.TextIOWrapper(content(), encoding="utf-8-sig", errors="replace", newline="")
-                tables[locale], more = read_tsv(text, f"{path}: {member.name}", locale)
-                rejects += more
-                names_wanted[locale] = set(tables[locale]["path"][_in_any_class(tables[locale], classes)])
-            else:
-                locale = match["locale"]
-                listed = files.setdefault(locale, [])
-                wanted = name in names_wanted[locale] if locale in names_wanted else locale in locales
-                listed.append((name, spool.name, spool.tell(), member.size))
-                if wanted and member.size <= MAX_CLIP_BYTES:
+            elif name := match["clip"]:
+                # Until the table has come, any clip may be one that is wanted.
+                wanted = folder not in tables or name in names_wanted[folder]
+                files.setdefault(folder, []).append((name, spool.name, spool.tell(), member.size))
+                if wanted and member.size <= MAX_CLIP_BYTES:  # of the others, only name and size are looked at
                     spool.write(content().read())
+            elif folder in tables:
+                rejects.append((member.name, "repeated: a second table of the same name in one archive"))
+            else:
+                text = io.TextIOWrapper(content(), encoding="utf-8-sig", errors="replace", newline="")
+                tables[folder], more = read_tsv(text, f"{path}: {member.name}", match["locale"])
+                rejects += more
+                names_wanted[folder] = set(tables[folder]["path"][_in_any_class(tables[folder], classes)])
     if not tables:
         raise InputError(f"{path}: no LOCALE/{TSV} in this archive. Is it a Common Voice release?")
     return [
         Source(
-            f"{path}: {locale}",
-            tables[locale],
-            pd.DataFrame(files.get(locale, []), columns=FILE_COLUMNS),
+            f"{path}: {folder}",
+            tables[folder],
+            pd.DataFrame(files.get(folder, []), columns=FILE_COLUMNS),
             rejects if number == 0 else [],
         )
-        for number, locale in enumerate(sorted(tables))
+        for number, folder in enumerate(sorted(tables))
     ]
 
 
@@ -198,7 +200,7 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
     where the release has none.
     """
     reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
-    rows, rejects = [], []
+    tables, rows, rejects = [], [], []
     try:
         header = [OLD_NAMES.get(name, name) for name in next(reader, [])]
         if absent := [name for name in NEEDED if name not in header]:
@@ -212,8 +214,17 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
             elif row:
                 reason = f"malformed row: {len(row)} fields where the header has {len(header)}"
                 rejects.append((f"{where} line {reader.line_num}", reason))
+            if len(rows) == ROWS_AT_ONCE:
+                tables.append(_table(header, rows, locale))
+                rows = []
     except csv.Error as error:
         raise InputError(f"{where} line {reader.line_num}: {error}. Is it the validated.tsv of a release?") from None
+    tables.append(_table(header, rows, locale))
+    return pd.concat(tables, ignore_index=True), rejects
+
+
+def _table(header: list[str], rows: list[list[str]], locale: str) -> pd.DataFrame:
+    """Rows under a release's own header as a table with `COLUMNS`."""
     columns = list(zip(*rows, strict=True)) or [()] * len(header)
     table = pd.DataFrame(dict.fromkeys(COLUMNS, ""), index=range(len(rows)), dtype=str)
     for name, values in zip(header, columns, strict=True):
@@ -225,7 +236,7 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
     table["locale"] = table["locale"].where(table["locale"] != "", locale)
     # Release 1 names its clips without the ending.
     table["path"] = table["path"].where(table["path"].str.contains(".", regex=False), table["path"] + ".mp3")
-    return table, rejects
+    return table
 
 
 def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Series:
@@ -238,8 +249,9 @@ def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Se
         mask = pd.Series(True, index=rows.index)
         for column, matches in _matches(rows, wanted):
             if not (mask & matches).any():
-                asked = getattr(wanted, column, None) or f"{wanted.min_up_votes=}, {wanted.max_down_votes=}"
-                occurring = rows[column if column in rows else "up_votes"][mask].value_counts().head(20)
+                asked = {"up_votes": wanted.min_up_votes, "down_votes": wanted.max_down_votes}.get(column)
+                asked = getattr(wanted, column) if asked is None else asked
+                occurring = rows[column][mask].value_counts().head(20)
                 found = ", ".join(f"{value or '(empty)'} ({count:,})" for value, count in occurring.items())
                 raise InputError(
                     f"ingest.classes.{label}: no clip with {column} {asked!r}. Values that occur: {found or 'none'}"
@@ -249,14 +261,9 @@ def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Se
     return labels
 
 
-def _in_any_class(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Series:
-    in_any = pd.Series(False, index=rows.index)
-    for wanted in classes.values():
-        in_class = pd.Series(True, index=rows.index)
-        for _, matches in _matches(rows, wanted):
-            in_class &= matches
-        in_any |= in_class
-    return in_any
+def _in_any_class(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> np.ndarray:
+    masks = [np.logical_and.reduce([matches for _, matches in _matches(rows, wanted)]) for wanted in classes.values()]
+    return np.logical_or.reduce(masks)
 
 
 def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.Series]]:

@@ -127,6 +127,8 @@ def make_dls(
         TfmdDL(train, shuffle=True, drop_last=drop_last, after_batch=augmented, **shared),
         TfmdDL(valid, after_batch=[ToFloat()], **shared),
     )
-    # fastai passes one item through when it first asks for this, which draws random numbers: not in mid-training.
-    assert dls.train.n_inp == dls.valid.n_inp == 1
+    for dl in dls:
+        _ = (
+            dl.n_inp
+        )  # fastai passes an item through when it first asks, which draws random numbers: now, not in training
     return dls

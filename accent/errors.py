@@ -26,6 +26,6 @@ def run(main: Callable[[], None]) -> None:
         what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         full = error.errno == errno.ENOSPC or "No space left" in what
         advice = "Free some space" if full else "Mend that"
-        sys.exit(f"error: {what}. Nothing was left half-written. {advice}, then run the same command again.")
+        sys.exit(f"error: {what}. {advice}, then run the same command again.")
     except KeyboardInterrupt:
         sys.exit("interrupted")

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torchvision import models
 
-from accent.audio import SAMPLE_RATE, DecodeParams
+from accent.audio import SAMPLE_RATE, AudioParams
 from accent.errors import InputError
 from accent.params import params, parse_params
 from accent.parts import output_file
@@ -32,7 +32,7 @@ class ModelCard:
 
     arch: str
     classes: tuple[str, ...]
-    decode: DecodeParams
+    audio: AudioParams
     spectrogram: SpectrogramParams
     window_seconds: PositiveFloat
     window_hop_seconds: PositiveFloat
@@ -94,8 +94,8 @@ def save_model(folder: Path, model: nn.Module, card: dict) -> None:
         partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
 
 
-def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
-    """The network, ready to judge, and its card; raises `InputError` for files missing or not belonging together."""
+def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]:
+    """The network on `device`, ready to judge, and its card; `InputError` for files missing or not of one model."""
     try:
         text = (folder / CARD).read_text(encoding="utf-8")
         weights = (folder / WEIGHTS).read_bytes()
@@ -112,7 +112,7 @@ def load_model(folder: Path) -> tuple[nn.Module, ModelCard]:
         model.load_state_dict(safetensors.torch.load(weights))
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None
-    return model.eval(), card
+    return model.to(device).eval(), card
 
 
 @torch.inference_mode()

@@ -12,6 +12,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
+from accent.errors import InputError
 from accent.parts import INDEX, PartResult, check_rejects, count_kinds, output_folder, part_name, write_rejects
 
 
@@ -27,9 +28,11 @@ def map_parts(
     were rejected, or all of them; `target` is not written then, and the reasons are in the message.
     """
     began = time.monotonic()
+    if not inputs:
+        raise InputError(f"{target}: there is no part to make it from. Run 'dvc repro', which makes the input")
     with output_folder(target) as partial:
         jobs = (delayed(function)(part, partial / part_name(number, "npy")) for number, part in enumerate(inputs))
-        results = Parallel(n_jobs=-1, return_as="generator")(jobs)
+        results = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs)
         results = list(tqdm(results, total=len(inputs), unit="part", desc=target.name, mininterval=1))
         index = pd.concat([rows for rows, _ in results], ignore_index=True)
         rejects = [reject for _, part_rejects in results for reject in part_rejects]

@@ -1,10 +1,10 @@
 """`params.yaml` -> frozen dataclasses, in which a misspelt or missing name is an error that says which."""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from accent.errors import InputError
@@ -13,6 +13,9 @@ T = TypeVar("T")
 
 # Decorates every parameter class: no field can change after loading, and no unknown name is taken.
 params = dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def load_params(section: str, cls: type[T], path: Path = Path("params.yaml")) -> T:
@@ -46,7 +49,8 @@ def _explain(detail: dict, cls: type, where: str) -> str:
         return f"{name}: no such parameter. Known here: {', '.join(_fields_at(cls, detail['loc'][:-1]))}"
     if detail["type"] == "missing":
         return f"{name}: missing. Needed here: {', '.join(_fields_at(cls, detail['loc'][:-1]))}"
-    return f"{name}: {detail['msg']} (found {detail['input']!r})"
+    found = "" if detail["type"] == "value_error" else f" (found {detail['input']!r})"
+    return f"{name}: {detail['msg'].removeprefix('Value error, ')}{found}"
 
 
 def _fields_at(cls: type, path: tuple) -> list[str]:

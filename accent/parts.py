@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from accent.errors import InputError
 
 INDEX = "index.parquet"
 REJECTS = "rejects.csv"
+MAX_OPEN = 300  # memory maps at once: each is an open file, of which a process may have 1,024 on most systems
 
 # (clip_id, reason), where a reason is a kind, a colon and the particulars; and what a function that writes a part
 # returns: the index rows of its clips, and the rejects.
@@ -122,6 +124,8 @@ def read_index(folder: Path) -> pd.DataFrame:
         return pd.read_parquet(folder / INDEX)
     except FileNotFoundError:
         raise InputError(f"{folder}: no {INDEX} here. Run 'dvc repro', which makes it") from None
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{folder / INDEX}: damaged ({error}). Run 'dvc checkout --force'") from None
 
 
 class Parts(Sequence):
@@ -140,6 +144,8 @@ class Parts(Sequence):
         """A clip's array: a view into its part. Raises `InputError` for a part that is gone or too short."""
         part, start = self._where[row]
         if part not in self._maps:
+            if len(self._maps) == MAX_OPEN:
+                del self._maps[next(iter(self._maps))]
             self._maps[part] = self._open(part)
         array = self._maps[part][start : start + self.lengths[row]]
         if len(array) != self.lengths[row]:

@@ -7,7 +7,7 @@ from sklearn.metrics import roc_curve
 
 from accent.metrics import ECE_BINS, one_against_rest
 
-HISTOGRAM_EDGES = np.linspace(-8, 8, 33)  # log-odds; what lies beyond goes into the outermost bin
+HISTOGRAM_EDGES = np.linspace(-12, 12, 25)  # log-odds; what lies beyond goes into the outermost bin
 
 
 def confusion(labels: pd.Series, predicted: pd.Series) -> pd.DataFrame:
@@ -53,6 +53,6 @@ def score_histogram(logits: np.ndarray, targets: np.ndarray, classes: list[str],
         for true_number, true_name in enumerate(classes):
             of_class = scores[targets == true_number]
             counts, _ = np.histogram(of_class, HISTOGRAM_EDGES)
-            table = {"log_odds": HISTOGRAM_EDGES[:-1] + 0.25, "share": counts / len(of_class)}
+            table = {"log_odds": (HISTOGRAM_EDGES[1:] + HISTOGRAM_EDGES[:-1]) / 2, "share": counts / len(of_class)}
             tables.append(pd.DataFrame({**table, "score_for": name, "label": true_name}))
     return pd.concat(tables, ignore_index=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
-from accent.params import params
-from accent.parts import Rejects
+from accent.errors import InputError
+from accent.params import Fraction, Seed, params
+from accent.parts import Rejects, check_rejects
 
 
 @params
@@ -19,19 +20,20 @@ class IngestParams:
     classes: dict[str, ClassFilter]
     max_clips_per_class: NonNegativeInt
     max_clips_per_speaker: NonNegativeInt
-    seed: int
+    seed: Seed
     clips_per_part: PositiveInt
-    max_reject_fraction: NonNegativeFloat
+    max_reject_fraction: Fraction
 
 
 def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFrame, Rejects, Rejects]:
-    """The clips of all classes in the order of `clip_id`; the rows that were rejected; the files that no row names.
+    """The clips of all classes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
-    The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip that several
-    releases hold is taken from the first of them.
+    The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. Passed over, and no
+    fault of the input: clips that stood in an earlier release too, and files that no row names.
+    Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
-    unnamed = [
+    passed_over = [
         (name, f"no row: validated.tsv of {source.where} does not name it")
         for source in sources
         for name in source.files["path"][~source.files["path"].isin(source.rows["path"])]
@@ -45,17 +47,21 @@ def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFr
     rows = rows[rows["label"] != ""]
 
     repeated = rows["clip_id"].duplicated()
-    ambiguous = ~repeated & ~rows["label"].isin(list(params.classes))
-    missing = ~repeated & ~ambiguous & rows["container"].isna()
-    rejects += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
+    passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
+    rows = rows[~repeated]
+    ambiguous = ~rows["label"].isin(list(params.classes))
+    missing = ~ambiguous & rows["container"].isna()
+    large = ~ambiguous & (rows["size"] > MAX_CLIP_BYTES)
     pairs = rows.loc[ambiguous, ["clip_id", "label"]].itertuples(index=False)
     rejects += [(clip, f"in two classes: {label}") for clip, label in pairs]
     rejects += [(clip, "missing: no such file in clips/") for clip in rows["clip_id"][missing]]
-    large = ~(repeated | ambiguous) & (rows["size"] > MAX_CLIP_BYTES)
     rejects += [(clip, f"too large: over {MAX_CLIP_BYTES:,} bytes") for clip in rows["clip_id"][large]]
-    rows = rows[~(repeated | ambiguous | missing | large)]
+    rows = rows[~(ambiguous | missing | large)]
+    check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
+    if empty := [label for label in params.classes if label not in set(rows["label"])]:
+        raise InputError(f"ingest.classes.{empty[0]}: all of its clips were rejected ({rejects[0][1]}, ...)")
     rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
-    return rows.sort_values("clip_id", ignore_index=True), rejects, unnamed
+    return rows.sort_values("clip_id", ignore_index=True), rejects, passed_over
 
 
 def draw(rows: pd.DataFrame, seed: int, per_speaker: int, per_class: int) -> pd.DataFrame:
@@ -89,4 +95,7 @@ def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
 def _read(container: str, offset: float, size: float) -> bytes:
     with open(container, "rb") as file:
         file.seek(int(offset))
-        return file.read(int(size))
+        data = file.read(int(size))
+    if len(data) != size:
+        raise InputError(f"{container}: changed while it was read. Run the same command again")
+    return data

@@ -2,12 +2,13 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
-from torchaudio.transforms import MelSpectrogram
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torchaudio.functional import melscale_fbanks
 
 from accent.audio import SAMPLE_RATE
 from accent.params import params
@@ -20,20 +21,27 @@ class SpectrogramParams:
     hop_length: PositiveInt
     n_mels: PositiveInt
     fmin_hz: NonNegativeFloat
-    fmax_hz: PositiveFloat
+    fmax_hz: Annotated[float, Field(gt=0, le=SAMPLE_RATE / 2)]
     range_db: PositiveFloat
+
+    def __post_init__(self) -> None:
+        if self.fmin_hz >= self.fmax_hz:
+            raise ValueError(f"fmin_hz ({self.fmin_hz:g}) must be below fmax_hz ({self.fmax_hz:g})")
+        if not melscale_fbanks(**_filters(self)).any(dim=0).all():
+            raise ValueError(f"n_mels ({self.n_mels}) are too many for n_fft ({self.n_fft}): some bands would be empty")
+
+
+def _filters(params: SpectrogramParams) -> dict:
+    edges = {"f_min": params.fmin_hz, "f_max": params.fmax_hz}
+    return {"n_freqs": params.n_fft // 2 + 1, "n_mels": params.n_mels, "sample_rate": SAMPLE_RATE, **edges}
 
 
 @lru_cache(maxsize=4)
-def _transform(params: SpectrogramParams) -> MelSpectrogram:
-    return MelSpectrogram(
-        SAMPLE_RATE,
-        n_fft=params.n_fft,
-        hop_length=params.hop_length,
-        f_min=params.fmin_hz,
-        f_max=params.fmax_hz,
-        n_mels=params.n_mels,
-    )
+def _window_and_filters(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """The Hann window, and torchaudio's mel filters (n_mels, bins) up to the highest bin that one of them weighs."""
+    filters = melscale_fbanks(**_filters(params))
+    bins = int(filters.any(dim=1).nonzero().max()) + 1
+    return torch.hann_window(params.n_fft), filters[:bins].T.contiguous()
 
 
 def log_mel(waveform: np.ndarray, params: SpectrogramParams) -> np.ndarray:
@@ -41,12 +49,19 @@ def log_mel(waveform: np.ndarray, params: SpectrogramParams) -> np.ndarray:
 
     0 is `range_db` below the clip's loudest bin and 255 is that bin, so level differences between recordings do not
     reach the model. Nothing above `fmax_hz` is in it, so that a codec's cut-off beyond it does not either.
+    The same as torchaudio's `MelSpectrogram` (a test compares them), without the bins that no filter weighs.
     """
+    window, filters = _window_and_filters(params)
     samples = torch.from_numpy(waveform.astype(np.float32))
-    power = _transform(params)(samples)
-    power = power.clamp_(min=torch.finfo(torch.float32).tiny)
-    level = 10 * torch.log10(power / power.max())  # dB, at most 0
-    scaled = (level / params.range_db + 1).clamp_(0, 1).mul_(255).round_()
+    # Zeros at the ends, and not torch's reflection, which needs more samples than a short take has.
+    spectrum = torch.stft(
+        samples, params.n_fft, params.hop_length, window=window, pad_mode="constant", return_complex=True
+    )
+    parts = torch.view_as_real(spectrum[: filters.shape[1]])
+    power = filters @ parts.square_().sum(dim=-1)
+    reference = power.max().clamp_(min=1e-20)  # silence has no loudest bin, and becomes 0
+    level = (power / reference).clamp_(min=1e-30).log10_().mul_(10 / params.range_db)  # 0 to -1 in the range
+    scaled = level.add_(1).clamp_(0, 1).mul_(255).round_()
     return scaled.to(torch.uint8).T.contiguous().numpy()
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, NonNegativeInt
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from accent.errors import InputError
-from accent.params import params
+from accent.params import Seed, params
 from accent.selection import draw
 
 SPLITS = ("train", "valid", "test")
@@ -20,21 +20,22 @@ UNUSED = "unused"
 class SplitParams:
     folds: Annotated[int, Field(ge=2)]
     fold: NonNegativeInt
-    valid_fraction: Annotated[float, Field(gt=0, le=0.5)]
+    valid_folds: Annotated[int, Field(ge=2)]
     group_by: Literal["speaker", "none"]
     max_clips_per_speaker: NonNegativeInt
     balance: bool
-    seed: int
+    seed: Seed
 
 
 def make_splits(index: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     """The clips of `index` with their `split`, and for those of split `unused` the `reason`.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
-    divided into train and valid. Speakers go whole into one split, with the classes in proportion
-    (`StratifiedGroupKFold`). A sentence that speakers of several splits read stays in test, or else in valid; elsewhere
-    its clips are unused. In train and valid a speaker has at most `max_clips_per_speaker` clips, and with `balance`
-    every class equally many. `group_by: none` ignores speakers and sentences, to show what that would have claimed.
+    divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split, with
+    the classes in proportion (`StratifiedGroupKFold`). A sentence that speakers of several splits read stays in test,
+    or else in valid; elsewhere its clips are unused. In train and valid a speaker has at most `max_clips_per_speaker`
+    clips, and with `balance` every class equally many. `group_by: none` ignores speakers and sentences, to show what
+    that would have claimed.
 
     Raises `InputError` where a class has too few speakers to be in every split.
     """
@@ -45,8 +46,7 @@ def make_splits(index: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
     groups = clips["client_id"] if params.group_by == "speaker" else None
     test = _fold(clips["label"], groups, params.folds, params.fold, params.seed)
     rest = np.flatnonzero(~test)
-    valid_folds = max(round(1 / params.valid_fraction), 2)
-    valid = _fold(clips["label"][rest], None if groups is None else groups[rest], valid_folds, 0, params.seed)
+    valid = _fold(clips["label"][rest], None if groups is None else groups[rest], params.valid_folds, 0, params.seed)
     clips["split"] = "train"
     clips.loc[test, "split"] = "test"
     clips.loc[rest[valid], "split"] = "valid"
@@ -63,14 +63,22 @@ def _fold(labels: pd.Series, groups: pd.Series | None, folds: int, fold: int, se
     kind = StratifiedKFold if groups is None else StratifiedGroupKFold
     splitter = kind(folds, shuffle=True, random_state=seed)
     mask = np.zeros(len(labels), dtype=bool)
-    mask[list(splitter.split(labels, labels, groups))[fold][1]] = True
+    try:
+        mask[list(splitter.split(labels, labels, groups))[fold][1]] = True
+    except ValueError as error:
+        raise InputError(f"split: {error}. Lower split.folds or split.valid_folds, or ingest more") from None
     return mask
 
 
 def _check_speakers(clips: pd.DataFrame, params: SplitParams) -> None:
     unit = "client_id" if params.group_by == "speaker" else "clip_id"
     needed = max(params.folds, 3)
-    for label, count in clips.groupby("label")[unit].nunique().items():
+    counts = clips.groupby("label")[unit].nunique()
+    if len(counts) < 2:
+        raise InputError(
+            f"split: there is one class ({counts.index[0]}), at least two are needed. Declare more in ingest"
+        )
+    for label, count in counts.items():
         if count < needed:
             what = "speakers" if unit == "client_id" else "clips"
             raise InputError(
@@ -85,7 +93,7 @@ def _check_classes(clips: pd.DataFrame, params: SplitParams) -> None:
         raise InputError(
             f"split: class {label} has no clip in {split} (fold {params.fold} of {params.folds}, seed {params.seed}): "
             "too few speakers, or all of its sentences are in another split. "
-            "Change split.folds, split.valid_fraction or split.seed, or ingest more of that class"
+            "Change split.folds, split.valid_folds or split.seed, or ingest more of that class"
         )
 
 

@@ -21,8 +21,9 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from accent.augment import AugmentParams
 from accent.callbacks import BFloat16, Checkpoint, SeedEpochs
+from accent.errors import InputError
 from accent.model import build_model
-from accent.params import params
+from accent.params import Seed, params
 
 
 @params
@@ -40,7 +41,7 @@ class TrainParams:
     precision: Literal["bfloat16", "float32"]
     channels_last: bool
     num_workers: NonNegativeInt
-    seed: int
+    seed: Seed
     augment: AugmentParams
 
 
@@ -77,6 +78,11 @@ def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder
         if not sys.stdout.isatty():
             _print_lines(learn)
         learn.fit_one_cycle(params.epochs, params.learning_rate, cbs=DVCLiveCallback(live=live), start_epoch=done)
+    if checkpoint.diverged:
+        raise InputError(
+            f"train: the validation loss is no finite number in epoch {len(checkpoint.history)}. "
+            f"Lower train.learning_rate ({params.learning_rate:g}), or set train.precision to float32"
+        )
     if params.keep == "best":
         checkpoint.load_best()
 

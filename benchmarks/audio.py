@@ -26,7 +26,7 @@ from scipy.signal import spectrogram as scipy_spectrogram
 
 from accent.audio import SAMPLE_RATE, DecodeParams, decode_part
 from accent.params import load_params
-from accent.parts import read_index
+from accent.parts import part_name, read_index
 from accent.spectrogram import SpectrogramParams, spectrogram_part
 
 mpl.use("Agg")
@@ -37,9 +37,12 @@ def ours(parts: list[Path], folder: Path) -> int:
     """The decode and spectrogram stages, part by part, files written."""
     decode, spectrogram = load_params("decode", DecodeParams), load_params("spectrogram", SpectrogramParams)
     clips = 0
+    waveforms, spectrograms = folder / "waveforms", folder / "spectrograms"
+    for place in (waveforms, spectrograms):
+        place.mkdir(exist_ok=True)
     for number, part in enumerate(parts):
-        rows, rejects = decode_part(part, folder / f"part-{number:05d}.npy", decode)
-        spectrogram_part(rows, folder / f"spectrogram-part-{number:05d}.npy", folder, spectrogram)
+        rows, rejects = decode_part(part, waveforms / part_name(number, "npy"), decode)
+        spectrogram_part(rows, spectrograms / part_name(number, "npy"), waveforms, spectrogram)
         clips += len(rows) + len(rejects)
     return clips
 

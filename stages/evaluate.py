@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from scipy.special import softmax
 
 from accent.audio import SAMPLE_RATE
@@ -26,7 +27,7 @@ def main() -> None:
     parser.add_argument("plots", type=Path)
     args = parser.parse_args()
 
-    model, card = load_model(args.model)
+    model, card = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
     classes = list(card.classes)
     splits = pd.read_parquet(args.splits)
     test = splits[splits["split"] == "test"].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
@@ -50,8 +51,10 @@ def main() -> None:
         "speaker": evaluate_scores(
             speakers.to_numpy(), speakers.index.get_level_values(1).to_numpy(), classes, card.temperature
         ),
-        "clips": {"all": len(test), **by_label.size().to_dict()},
-        "speakers": {"all": test["client_id"].nunique(), **by_label["client_id"].nunique().to_dict()},
+        "clips": len(test),
+        "clips_of": by_label.size().to_dict(),
+        "speakers": test["client_id"].nunique(),
+        "speakers_of": by_label["client_id"].nunique().to_dict(),
     }
 
     with output_folder(args.plots) as partial:
@@ -68,7 +71,7 @@ def main() -> None:
         partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     clip = metrics["clip"]
     print(
-        f"{args.metrics}: {len(test):,} test clips of {metrics['speakers']['all']:,} speakers: "
+        f"{args.metrics}: {len(test):,} test clips of {metrics['speakers']:,} speakers: "
         f"ROC AUC {clip['roc_auc']:.3f}, balanced accuracy {clip['balanced_accuracy']:.3f}, "
         f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling)"
     )

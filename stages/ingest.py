@@ -9,7 +9,7 @@ from tqdm import tqdm
 from accent.common_voice import read_releases
 from accent.errors import run
 from accent.params import load_params
-from accent.parts import check_rejects, count_kinds, output_folder, part_name, write_rejects
+from accent.parts import count_kinds, output_folder, part_name, write_rejects
 from accent.selection import IngestParams, select_clips, write_clips_part
 
 
@@ -23,18 +23,17 @@ def main() -> None:
     params = load_params("ingest", IngestParams)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
-        rows, rejects, unnamed = select_clips(read_releases(args.releases, params.classes, spool), params)
-        check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
+        rows, rejects, passed_over = select_clips(read_releases(args.releases, params.classes, spool), params)
         starts = range(0, len(rows), params.clips_per_part)
         for number, start in enumerate(tqdm(starts, unit="part", desc=args.clips.name, mininterval=1)):
             part = rows.iloc[start : start + params.clips_per_part]
             write_clips_part(part, partial / part_name(number, "parquet"))
-        write_rejects(partial, rejects + unnamed)
+        write_rejects(partial, rejects + passed_over)
         spool.unlink()
     labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in params.classes)
     print(
         f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "
-        f"{len(unnamed):,} files that no row names; {time.monotonic() - began:.0f} s"
+        f"{len(passed_over):,} passed over ({count_kinds(passed_over) or '-'}); {time.monotonic() - began:.0f} s"
     )
 
 

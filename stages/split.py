@@ -24,9 +24,10 @@ def main() -> None:
         clips.to_parquet(partial, index=False)
     for split in (*SPLITS, UNUSED):
         rows = clips[clips["split"] == split]
-        labels = ", ".join(f"{count:,} {label}" for label, count in rows["label"].value_counts().sort_index().items())
+        voices = rows.groupby("label")["client_id"].agg(["size", "nunique"])
+        labels = ", ".join(f"{clips:,} {label} by {speakers:,}" for label, clips, speakers in voices.itertuples())
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows["reason"].value_counts().items() if reason)
-        print(f"{split}: {len(rows):,} clips of {rows['client_id'].nunique():,} speakers: {labels or '-'} {reasons}")
+        print(f"{split}: {len(rows):,} clips: {labels or '-'} speakers; {reasons or '-'}")
     print(f"in more than one split: {shared['speakers']} speakers, {shared['sentences']} sentences")
 
 

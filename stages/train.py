@@ -2,14 +2,14 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 import accent
-from accent.audio import SAMPLE_RATE, DecodeParams
+from accent.audio import SAMPLE_RATE, AudioParams, DecodeParams
 from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.errors import run
@@ -34,7 +34,8 @@ def main() -> None:
 
     params = load_params("train", TrainParams)
     spectrogram = load_params("spectrogram", SpectrogramParams)
-    decode = load_params("decode", DecodeParams)
+    decode = asdict(load_params("decode", DecodeParams))
+    audio = {field.name: decode[field.name] for field in fields(AudioParams)}
     window, hop = (
         window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
         for seconds in (params.window_seconds, params.window_hop_seconds)
@@ -56,7 +57,7 @@ def main() -> None:
 
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
-    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, decode))
+    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
     learn = make_learner(dls, params)
     fit(learn, params, checkpoint, args.live)
 
@@ -66,7 +67,7 @@ def main() -> None:
     card = {
         "arch": params.arch,
         "classes": classes,
-        "decode": asdict(decode),
+        "audio": audio,
         "spectrogram": asdict(spectrogram),
         "window_seconds": params.window_seconds,
         "window_hop_seconds": params.window_hop_seconds,

@@ -1,4 +1,5 @@
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -125,7 +126,7 @@ def test_a_class_without_clips_names_the_values_that_occur():
     assert "Values that occur: france (2), canada (1)" in str(error.value)
     with pytest.raises(InputError, match=r"no clip with locale 'de'. Values that occur: fr \(3\)"):
         assign_classes(table, {"german": ClassFilter(locale="de")})
-    with pytest.raises(InputError, match=r"no clip with up_votes.*. Values that occur: 2 \(3\)"):
+    with pytest.raises(InputError, match=r"no clip with up_votes 9. Values that occur: 2 \(3\)"):
         assign_classes(table, {"praised": ClassFilter(locale="fr", min_up_votes=9)})
 
 
@@ -198,7 +199,7 @@ def test_members_that_could_do_harm_are_rejected_and_write_nothing(workdir):
             member = tarfile.TarInfo(f"cv/fr/clips/{name}.mp3")
             member.type, member.linkname = kind, "/etc/passwd"
             tar.addfile(member)
-        member = tarfile.TarInfo("cv/fr/clips/huge.mp3")
+        member = tarfile.TarInfo("cv-corpus-99.0-2026-01-01/fr/clips/huge.mp3")
         member.size = 17 * 2**20
         tar.addfile(member, io.BytesIO(bytes(member.size)))
     before = sorted(path for path in workdir.rglob("*") if "clips" not in path.parts)
@@ -228,11 +229,12 @@ def test_missing_duplicate_ambiguous_and_unnamed_clips_are_counted_and_listed(wo
     (release / "fr" / "clips" / "common_voice_fr_000.mp3").unlink()
     (release / "fr" / "clips" / "stranger.mp3").write_bytes(b"x")
     rows = [{"client_id": "again", "path": "common_voice_fr_001.mp3", "sentence": "again", "locale": "fr"}]
-    rows += [{"client_id": "her", "path": "f.mp3", "sentence": "f", "gender": "female_feminine", "locale": "fr"}]
+    her = {"client_id": "her", "sentence": "f", "gender": "female_feminine", "locale": "fr"}
+    rows += [her | {"path": "f.mp3"}, her | {"path": "g.mp3", "down_votes": 1}]
     clips = {row["path"]: b"other bytes" for row in rows}
     write_locale(workdir / "raw" / "second" / "fr", NEW, rows, clips)
     women = {"locale": "fr", "gender": "female"}
-    classes = {"french": {"locale": "fr"}, "english": {"locale": "en"}, "women": women}
+    classes = {"french": {"locale": "fr", "max_down_votes": 0}, "english": {"locale": "en"}, "women": women}
     set_params(workdir, {"ingest": {"classes": classes, "max_reject_fraction": 0.5}})
     done = ingest(workdir, workdir / "raw")
     rejects = read_rejects(workdir / "clips")
@@ -242,10 +244,59 @@ def test_missing_duplicate_ambiguous_and_unnamed_clips_are_counted_and_listed(wo
         "f": "in two classes: french and women",
         "stranger.mp3": f"no row: validated.tsv of {release / 'fr'} does not name it",
     }
-    assert "3 rejected (1 duplicate, 1 in two classes, 1 missing); 1 files that no row names" in done.stdout
+    assert "2 rejected (1 in two classes, 1 missing); 2 passed over (1 no row, 1 duplicate)" in done.stdout
     table = pq.read_table(workdir / "clips" / "part-00000.parquet").to_pandas()
     assert list(table["clip_id"]) == sorted(table["clip_id"])
     assert table.set_index("clip_id").loc["common_voice_fr_001", "client_id"] == "fr-0"  # the first release's
+
+
+def test_a_release_and_its_successor_are_one_corpus(workdir):
+    """Releases are cumulative: nearly all of the older one stands in the newer one again."""
+    release = write_release(workdir / "raw" / "cv-corpus-1", speakers=3)
+    shutil.copytree(release, workdir / "raw" / "cv-corpus-2")
+    ingest(workdir, release, "first")
+    done = ingest(workdir, workdir / "raw", "both")
+    assert "0 rejected (-); 12 passed over (12 duplicate)" in done.stdout
+    name = "part-00000.parquet"
+    assert (workdir / "both" / name).read_bytes() == (workdir / "first" / name).read_bytes()
+
+
+def test_the_limit_of_rejects_is_a_share_of_what_clips_are_drawn_from(workdir):
+    release = write_release(workdir / "raw", speakers=10)
+    (release / "fr" / "clips" / "common_voice_fr_000.mp3").unlink()
+    set_params(workdir, {"ingest": {"max_clips_per_class": 2, "max_reject_fraction": 0.05}})
+    assert "4 clips (2 french, 2 english); 1 rejected" in ingest(workdir, release).stdout
+
+
+def test_a_class_that_lost_all_its_clips_is_an_error(workdir):
+    release = write_release(workdir / "raw")
+    for path in (release / "fr" / "clips").iterdir():
+        path.unlink()
+    set_params(workdir, {"ingest": {"max_reject_fraction": 1}})
+    done = ingest(workdir, release, ok=False)
+    assert "ingest.classes.french: all of its clips were rejected (missing: no such file" in done.stderr
+
+
+def test_clips_before_the_table_in_a_folder_of_another_name_keep_their_own_audio(workdir):
+    release = write_release(workdir / "release")
+    (release / "fr").rename(release / "francais")
+    ingest(workdir, release, "from_folder")
+    (workdir / "raw").mkdir()
+    pack(release, workdir / "raw" / "cv.tar.gz", tsv_first=False)
+    ingest(workdir, workdir / "raw", "from_archive")
+    name = "part-00000.parquet"
+    assert (workdir / "from_archive" / name).read_bytes() == (workdir / "from_folder" / name).read_bytes()
+
+
+def test_a_second_table_in_an_archive_is_rejected(workdir):
+    release = write_release(workdir / "release")
+    (workdir / "raw").mkdir()
+    archive = pack(release, workdir / "raw" / "cv.tar")
+    with tarfile.open(archive, "a") as tar:
+        tar.add(release / "fr" / "validated.tsv", "cv-corpus-99.0-2026-01-01/fr/validated.tsv")
+    set_params(workdir, {"ingest": {"max_reject_fraction": 0.5}})
+    done = ingest(workdir, workdir / "raw")
+    assert "16 clips (8 french, 8 english); 1 rejected (1 repeated)" in done.stdout
 
 
 def test_too_many_rejects_stop_the_stage(workdir):

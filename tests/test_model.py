@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from accent.audio import DecodeParams
 from accent.errors import InputError
 from accent.model import build_model, load_model, save_model, window_logits
 from accent.params import load_params
@@ -30,7 +29,7 @@ def card(**changes) -> dict:
     values = {
         "arch": "resnet18",
         "classes": ["english", "french"],
-        "decode": asdict(load_params("decode", DecodeParams, ROOT / "params.yaml")),
+        "audio": {"silence_db": 40, "margin_seconds": 0.05, "min_seconds": 0.8, "max_seconds": 30},
         "spectrogram": asdict(load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")),
         "window_seconds": 1.5,
         "window_hop_seconds": 0.5,

@@ -39,6 +39,11 @@ def test_the_defaults_are_the_experiment_s():
     [
         ("train", {"epoch": 3}, "train.epoch: no such parameter. Known here: arch, weights, epochs"),
         ("train", {"augment": {"level": 1}}, "train.augment.level: no such parameter. Known here: level_db, tilt_db"),
+        ("train", {"seed": -1}, "train.seed: Input should be greater than or equal to 0 (found -1)"),
+        ("decode", {"max_reject_fraction": 10}, "decode.max_reject_fraction: Input should be less than or equal to 1"),
+        ("spectrogram", {"fmax_hz": 9000}, "spectrogram.fmax_hz: Input should be less than or equal to 8000"),
+        ("spectrogram", {"fmin_hz": 5000}, "spectrogram: fmin_hz (5000) must be below fmax_hz (4000)"),
+        ("spectrogram", {"n_mels": 200}, "spectrogram: n_mels (200) are too many for n_fft (512)"),
         ("train", {"epochs": 0}, "train.epochs: Input should be greater than 0 (found 0)"),
         ("train", {"keep": "first"}, "train.keep: Input should be 'best' or 'last' (found 'first')"),
         ("ingest", {"classes": {"french": {"local": "fr"}}}, "ingest.classes.french.local: no such parameter. Known"),

@@ -84,15 +84,26 @@ def test_a_damaged_part_is_named(tmp_path):
     (tmp_path / "parts" / "part-00001.npy").write_bytes(b"")
     with pytest.raises(InputError, match=r"part-00001.npy: missing or damaged"):
         list(Parts(tmp_path / "parts", index))
+    (tmp_path / "parts" / "index.parquet").write_bytes(b"x")
+    with pytest.raises(InputError, match="index.parquet: damaged"):
+        read_index(tmp_path / "parts")
     with pytest.raises(InputError, match="absent: no index.parquet here"):
         read_index(tmp_path / "absent")
 
 
+def test_more_parts_than_a_process_may_have_files_open(tmp_path, monkeypatch):
+    monkeypatch.setattr("accent.parts.MAX_OPEN", 2)
+    make_parts(tmp_path / "parts")
+    parts = Parts(tmp_path / "parts", read_index(tmp_path / "parts"))
+    for _ in range(2):
+        assert [array[0, 0] - 10 for array in parts] == [0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 11]
+        assert len(parts._maps) == 2
+
+
 def check_full_disk(done: subprocess.CompletedProcess, folder: Path, reason: str) -> None:
     assert done.returncode == 1
-    last = done.stderr.splitlines()[-1]
-    assert last.startswith("error: ")
-    assert reason in last
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert reason in line
     assert "Traceback" not in done.stderr
     assert list(folder.iterdir()) == []
 
@@ -103,7 +114,7 @@ STAGES = ["ingest", "decode", "spectrogram", "split"]
 @pytest.fixture
 def chain(workdir: Path) -> dict[str, list[str]]:
     """The arguments of the first stages, all of whose inputs exist."""
-    set_params(workdir, {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3}})
+    set_params(workdir, {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}})
     arguments = {
         "ingest": [str(ROOT / "data" / "sample"), "clips"],
         "decode": ["clips", "waveforms"],
@@ -125,7 +136,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(workdir, chain):
     try:
         for name in STAGES:
             done = stage(name, chain[name][0], small / "out", cwd=workdir, ok=False)
-            check_full_disk(done, small, "No space left on device. Nothing was left half-written. Free some space")
+            check_full_disk(done, small, "No space left on device. Free some space, then run the same command again.")
     finally:
         subprocess.run(["umount", str(small)], check=True)
 

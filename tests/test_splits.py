@@ -8,7 +8,7 @@ from accent.splits import SplitParams, make_splits, sentence_key, shared_between
 BASE = {
     "folds": 5,
     "fold": 0,
-    "valid_fraction": 0.2,
+    "valid_folds": 5,
     "group_by": "speaker",
     "max_clips_per_speaker": 0,
     "balance": False,
@@ -86,6 +86,12 @@ def test_too_few_speakers_is_a_clear_error():
     index = make_index(speakers=8)
     with pytest.raises(InputError, match="class english has 4 speakers; split.folds=5 needs at least 5"):
         split(index)
+    with pytest.raises(
+        InputError, match="split: Cannot have number of splits n_splits=50 greater than the number of groups"
+    ):
+        split(make_index(speakers=12), valid_folds=50, folds=3)
+    with pytest.raises(InputError, match=r"there is one class \(french\), at least two are needed"):
+        split(index[index["label"] == "french"])
     with pytest.raises(InputError, match=r"split.fold: 5, must be below split.folds \(5\)"):
         split(make_index(), fold=5)
 

@@ -2,6 +2,7 @@ import csv
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import torch
 from accent.augment import AugmentParams
 from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram, make_dls
+from accent.errors import InputError
 from accent.params import load_params
 from accent.training import TrainParams, fingerprint, fit, make_learner
 from tests.conftest import ROOT, set_params, stage
@@ -102,6 +104,8 @@ def test_only_training_batches_are_augmented():
     x, y = dls.train.one_batch()
     assert (type(x), tuple(x.shape), x.dtype) == (TensorSpectrogram, (16, 1, 16, 50), torch.float32)
     assert tuple(y.shape) == (16,)
+    as_bytes = torch.Tensor(x) * 255  # whole numbers before the augmentation
+    assert (as_bytes - as_bytes.round()).abs().max() > 0.1
     x, _ = dls.valid.one_batch()
     first, _ = dls.valid.dataset[0]
     torch.testing.assert_close(torch.Tensor(x[0]), torch.Tensor(first.float() / 255))
@@ -195,6 +199,35 @@ def test_a_state_of_other_inputs_is_not_used(tmp_path):
     other = Checkpoint(tmp_path / "state", "other")
     learn.add_cb(other)
     assert other.restore() == 0
+    assert not other.best.exists()
+
+
+def test_a_loss_that_is_no_number_is_a_clear_error(tmp_path):
+    with pytest.raises(InputError, match="no finite number in epoch 1. Lower train.learning_rate"):
+        train(tmp_path, learning_rate=1e30)
+
+
+def test_any_seed_trains(tmp_path):
+    train(tmp_path, seed=2**32 - 1, epochs=1)
+
+
+def test_a_full_disk_in_training_is_one_line(prepared):
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.train", *train_arguments("full")],
+        cwd=prepared,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        preexec_fn=limit,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert not (prepared / "full" / "accent.safetensors").exists()
 
 
 def test_the_fingerprint_follows_files_and_parameters(tmp_path):
@@ -212,7 +245,11 @@ def prepared(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("prepared")
     (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     train_settings = {"epochs": 5, "batch_size": 4, "windows_per_clip": 1}
-    settings = {"ingest": {"max_clips_per_speaker": 2}, "split": {"folds": 3, "fold": 0}, "train": train_settings}
+    settings = {
+        "ingest": {"max_clips_per_speaker": 2},
+        "split": {"folds": 3, "fold": 0, "valid_folds": 3},
+        "train": train_settings,
+    }
     set_params(folder, settings)
     stage("ingest", ROOT / "data" / "sample", "clips", cwd=folder)
     stage("decode", "clips", "waveforms", cwd=folder)
