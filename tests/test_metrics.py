@@ -21,6 +21,13 @@ def test_the_temperature_undoes_a_distortion(distortion):
     assert fit_temperature(logits * distortion, targets) == pytest.approx(distortion, rel=0.05)
 
 
+def test_a_few_clips_that_are_all_told_apart_do_not_make_the_model_certain():
+    targets = np.arange(40) % 2
+    logits = np.where(np.eye(2)[targets] > 0, 4.0, 0.0)
+    temperature = fit_temperature(logits, targets)
+    assert softmax(logits / temperature, axis=1).max() == pytest.approx(21 / 22, abs=1e-3)
+
+
 def test_temperature_scaling_lowers_log_loss_and_ece_of_an_overconfident_model():
     logits, targets = make_scores(5_000, 3, 2.0)
     logits = logits * 3
