@@ -1,6 +1,7 @@
 """Encoded bytes -> mono 16 kHz waveform without the silence at its ends, and what was measured of the clip."""
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -65,7 +66,7 @@ def open_audio(source: bytes | Path) -> Stream:
     if isinstance(source, bytes) and not source:
         raise Reject("empty: 0 bytes")
     try:
-        file = sf.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
+        file = sf.SoundFile(_in_memory_file(source) if isinstance(source, bytes) else source)
     except sf.LibsndfileError:
         return _open_with_ffmpeg(source)
     _check_format(file.samplerate, file.channels)
@@ -85,6 +86,16 @@ def open_audio(source: bytes | Path) -> Stream:
         if len(source) < stated < 2**32 - 1:  # programs that write to a pipe state the largest size
             raise Reject(f"truncated: {len(source):,} of {stated:,} bytes are there")
     return Stream(file.samplerate, f"{file.format}/{file.subtype}", seconds, _sndfile_blocks(file))
+
+
+def _in_memory_file(data: bytes) -> int | io.BytesIO:
+    """A file with that content: where it can be the kernel's, since for the other libsndfile calls back to Python."""
+    if not hasattr(os, "memfd_create"):
+        return io.BytesIO(data)
+    descriptor = os.memfd_create("clip")
+    os.write(descriptor, data)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
 
 
 def _sndfile_blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:

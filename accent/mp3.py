@@ -4,6 +4,8 @@ A header-less MP3, as in Common Voice, states no length; decoders then guess it 
 without a word where the file ends in the middle of a frame.
 """
 
+from functools import lru_cache
+
 # ISO/IEC 11172-3 and 13818-3, layer III: kb/s by bit-rate index, Hz by sample-rate index, of MPEG 1.
 KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -37,6 +39,7 @@ def walk_frames(data: bytes) -> tuple[float, bool]:
     return seconds, place != len(data)
 
 
+@lru_cache(maxsize=1024)  # a file has a handful of different headers
 def _frame(header: bytes) -> tuple[int, float] | None:
     """Bytes and seconds of the layer III frame with that header; None if it is none, or one of free bit rate."""
     version, layer = header[1] >> 3 & 3, header[1] >> 1 & 3

@@ -31,18 +31,18 @@ from accent.spectrogram import SpectrogramParams, spectrogram_part
 
 mpl.use("Agg")
 REPEATS = 3
+DECODE, SPECTROGRAM = load_params("decode", DecodeParams), load_params("spectrogram", SpectrogramParams)
 
 
 def ours(parts: list[Path], folder: Path) -> int:
     """The decode and spectrogram stages, part by part, files written."""
-    decode, spectrogram = load_params("decode", DecodeParams), load_params("spectrogram", SpectrogramParams)
     clips = 0
     waveforms, spectrograms = folder / "waveforms", folder / "spectrograms"
     for place in (waveforms, spectrograms):
         place.mkdir(exist_ok=True)
     for number, part in enumerate(parts):
-        rows, rejects = decode_part(part, waveforms / part_name(number, "npy"), decode)
-        spectrogram_part(rows, spectrograms / part_name(number, "npy"), waveforms, spectrogram)
+        rows, rejects = decode_part(part, waveforms / part_name(number, "npy"), DECODE)
+        spectrogram_part(rows, spectrograms / part_name(number, "npy"), waveforms, SPECTROGRAM)
         clips += len(rows) + len(rejects)
     return clips
 
@@ -68,8 +68,8 @@ def hugging_face(paths: list[Path], folder: Path) -> int:
     from datasets import Audio, Dataset
     from torchaudio.transforms import MelSpectrogram
 
-    params = load_params("spectrogram", SpectrogramParams)
-    mel = MelSpectrogram(SAMPLE_RATE, n_fft=params.n_fft, hop_length=params.hop_length, n_mels=params.n_mels)
+    sizes = {"n_fft": SPECTROGRAM.n_fft, "hop_length": SPECTROGRAM.hop_length, "n_mels": SPECTROGRAM.n_mels}
+    mel = MelSpectrogram(SAMPLE_RATE, **sizes)
 
     def features(row: dict) -> dict:
         samples = row["audio"].get_all_samples().data
