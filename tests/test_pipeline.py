@@ -80,7 +80,7 @@ def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expe
 def test_the_readme_s_experiment_commands_work(project):
     done = run("dvc", "exp", "run", "-n", "epochs-3", "-S", "train.epochs=3", cwd=project)
     assert reran(done.stdout) == ["train", "evaluate"]
-    run("git", "stash", "-q", cwd=project)  # back to the commit; the experiment is kept by its name
+    back_to_head(project)  # the experiment is kept by its name
 
     run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", cwd=project)
     run("dvc", "queue", "start", "-j", "1", cwd=project)
@@ -92,6 +92,7 @@ def test_the_readme_s_experiment_commands_work(project):
     epochs = [entry["revs"][0]["data"]["params"]["params.yaml"]["data"]["train"]["epochs"] for entry in experiments]
     assert sorted(epochs) == [1, 2, 3]
     assert "roc_auc" in run("dvc", "exp", "show", "--md", cwd=project).stdout
+    assert "roc_auc" in run("dvc", "exp", "show", "--only-changed", cwd=project).stdout
 
     difference = json.loads(run("dvc", "metrics", "diff", "--json", "HEAD", "epochs-3", cwd=project).stdout)
     assert difference["metrics/training.json"]["epochs"] == {"old": 2, "new": 3, "diff": 1}
@@ -107,8 +108,13 @@ def test_the_readme_s_experiment_commands_work(project):
     run("dvc", "exp", "apply", "epochs-3", cwd=project)
     assert yaml.safe_load((project / "params.yaml").read_text())["train"]["epochs"] == 3
     assert "up to date" in run("dvc", "status", cwd=project).stdout
-    run("git", "checkout", "-q", ".", cwd=project)
-    run("dvc", "checkout", "-q", cwd=project)
+    back_to_head(project)
+
+
+def back_to_head(project: Path) -> None:
+    run("git", "restore", ".", cwd=project)
+    run("dvc", "checkout", cwd=project)
+    assert "up to date" in run("dvc", "status", cwd=project).stdout
 
 
 def queue(project: Path) -> str:
@@ -126,16 +132,15 @@ def wait_for_queue(project: Path) -> None:
 
 
 def test_a_push_and_a_pull_bring_everything_into_a_second_clone(project, tmp_path):
-    run("dvc", "remote", "add", "-f", "-d", "storage", str(tmp_path / "storage"), cwd=project)
+    run("dvc", "remote", "add", "-d", "storage", str(tmp_path / "storage"), cwd=project)
+    run("git", "commit", "-qam", "Results, and where they are stored", cwd=project)
     run("dvc", "push", "-q", cwd=project)
     run("git", "clone", "-q", str(project), str(tmp_path / "clone"), cwd=tmp_path)
     clone = tmp_path / "clone"
-    shutil.copy(project / ".dvc" / "config", clone / ".dvc" / "config")
     run("dvc", "pull", "-q", cwd=clone)
     assert "up to date" in run("dvc", "status", cwd=clone).stdout
     assert reran(run("dvc", "repro", cwd=clone).stdout) == []
     assert read_metrics(clone) == read_metrics(project)
-    run("git", "checkout", "-q", ".dvc/config", cwd=project)
 
 
 def test_two_clones_give_the_same_lock_file_whatever_the_number_of_workers(project, tmp_path):
