@@ -93,7 +93,8 @@ def _in_memory_file(data: bytes) -> int | io.BytesIO:
     if not hasattr(os, "memfd_create"):
         return io.BytesIO(data)
     descriptor = os.memfd_create("clip")
-    os.write(descriptor, data)
+    with open(descriptor, "wb", closefd=False) as file:  # not os.write, which may stop half-way without a word
+        file.write(data)
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor
 
