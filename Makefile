@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 REQUIREMENTS = requirements.txt constraints.txt
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help install repro test lint benchmark
+.PHONY: help install repro practice app test lint benchmark
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ install: ## create the virtual environment and install the pinned requirements i
 repro: install ## run the pipeline, or what of it is out of date (the embedded sample: some minutes)
 	$(RUN) dvc repro
 
+practice: install ## score the recordings in data/practice with the trained model
+	$(RUN) dvc repro --single-item practice
+
+app: install ## serve the learner's page at http://127.0.0.1:7860
+	$(RUN) python -m accent.app
+
 lint: install ## check style and format with ruff
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -33,3 +39,4 @@ benchmark: install ## measure the speed claims of the README (installs the peers
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
 	$(RUN) python -m benchmarks.audio
 	$(RUN) python -m benchmarks.training
+	$(RUN) python -m benchmarks.score

@@ -4,28 +4,27 @@ import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import av
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import soundfile as sf
 import soxr
-from pydantic import NonNegativeFloat, PositiveFloat
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from accent.errors import InputError, Reject
+from accent.errors import Reject
 from accent.mp3 import walk_frames
 from accent.params import Fraction, params
-from accent.parts import PartResult, write_part
 
 SAMPLE_RATE = 16000  # Hz, of everything after `decode`
 FRAME_SECONDS, HOP_SECONDS = 0.025, 0.010
 MIN_SPEECH_FRAMES = 5  # 65 ms: shorter than a syllable, longer than the click of a mouse or a key
 FULL_SCALE = 32767
 CLIPPED = 0.99
+SILENT_DBFS = -90
+MAX_SAMPLE = 1000  # 60 dB above full scale: more than any recorder writes, and its square is still a number
 BLOCK_SECONDS = 10
+MAX_BLOCK = 2**22  # numbers in a block: 16 MB, whatever the rate and the channels
 HANN = np.hanning(512).astype(np.float32)
 SOURCE_RATES = range(4000, 384001)
 MAX_CHANNELS = 64
@@ -38,7 +37,7 @@ class AudioParams:
     silence_db: PositiveFloat
     margin_seconds: NonNegativeFloat
     min_seconds: PositiveFloat
-    max_seconds: PositiveFloat
+    max_seconds: Annotated[float, Field(gt=0, le=300)]
 
 
 @params
@@ -63,7 +62,7 @@ def open_audio(source: bytes | Path) -> Stream:
 
     Raises `Reject` where neither can read it, or it was cut off; the iterator over the blocks may raise it too.
     """
-    if isinstance(source, bytes) and not source:
+    if not (len(source) if isinstance(source, bytes) else source.stat().st_size):
         raise Reject("empty: 0 bytes")
     try:
         file = sf.SoundFile(_in_memory_file(source) if isinstance(source, bytes) else source)
@@ -72,20 +71,24 @@ def open_audio(source: bytes | Path) -> Stream:
     _check_format(file.samplerate, file.channels)
     seconds = file.frames / file.samplerate
     if file.format == "MP3":
-        data = source if isinstance(source, bytes) else source.read_bytes()
-        whole_frames, cut_off = walk_frames(data)
+        whole_frames, cut_off, length_stated = walk_frames(source)
         if cut_off:
             raise Reject(f"truncated: it ends in the middle of a frame, after {whole_frames:.1f} s")
         if whole_frames > seconds + 0.2:  # libsndfile guessed the length, and would stop there
             file.close()
             return _open_with_ffmpeg(source)._replace(seconds=whole_frames)
-        # The guess may be too long as well. An Info header states the length of an MP3 truly.
-        seconds = seconds if b"Info" in data[:4096] or b"Xing" in data[:4096] else whole_frames
-    elif file.format in ("WAV", "WAVEX") and isinstance(source, bytes):
-        stated = int.from_bytes(source[4:8], "little") + 8
-        if len(source) < stated < 2**32 - 1:  # programs that write to a pipe state the largest size
-            raise Reject(f"truncated: {len(source):,} of {stated:,} bytes are there")
+        seconds = seconds if length_stated else whole_frames  # the guess may be too long as well
+    elif file.format in ("WAV", "WAVEX"):
+        head, size = (source[:8], len(source)) if isinstance(source, bytes) else _head_and_size(source)
+        stated = int.from_bytes(head[4:8], "little") + 8
+        if size < stated < 2**32 - 1:  # programs that write to a pipe state the largest size
+            raise Reject(f"truncated: {size:,} of {stated:,} bytes are there")
     return Stream(file.samplerate, f"{file.format}/{file.subtype}", seconds, _sndfile_blocks(file))
+
+
+def _head_and_size(path: Path) -> tuple[bytes, int]:
+    with open(path, "rb") as file:
+        return file.read(8), os.fstat(file.fileno()).st_size
 
 
 def _in_memory_file(data: bytes) -> int | io.BytesIO:
@@ -102,7 +105,8 @@ def _in_memory_file(data: bytes) -> int | io.BytesIO:
 def _sndfile_blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:
     with file:
         try:
-            while len(block := file.read(file.samplerate * BLOCK_SECONDS, dtype="float32", always_2d=True)):
+            size = min(file.samplerate * BLOCK_SECONDS, MAX_BLOCK // file.channels)
+            while len(block := file.read(size, dtype="float32", always_2d=True)):
                 yield block.T
         except sf.LibsndfileError as error:
             raise Reject(f"broken: {error}") from None
@@ -119,6 +123,8 @@ def _open_with_ffmpeg(source: bytes | Path) -> Stream:
         stream = container.streams.audio[0]
         if stream.codec_context is None:
             raise Reject("not audio: a codec that FFmpeg does not know")
+        if not stream.rate:
+            raise ValueError("no sample rate")
         _check_format(stream.rate, stream.channels)
     except (av.FFmpegError, ValueError) as error:
         raise Reject(f"not audio: neither libsndfile nor FFmpeg can read it ({_ffmpeg_says(error)})") from None
@@ -158,30 +164,65 @@ class Recording(NamedTuple):
     clipped_fraction: float  # samples at 0.99 of full scale or more in any channel, before resampling hides them
 
 
-def read_recording(source: bytes | Path, max_seconds: float) -> Recording:
-    """Read, average the channels, and resample.
+def read_pieces(source: bytes | Path, piece_seconds: float) -> Iterator[Recording]:
+    """A recording of any length as pieces of `piece_seconds`, the last one shorter: channels averaged, resampled.
 
-    Raises `Reject` for what cannot be read, is longer than `max_seconds` or was cut off.
+    Raises `Reject` for what cannot be read or was cut off; that of a long one shows only at its end.
     """
     stream = open_audio(source)
-    blocks, samples, clipped = [], 0, 0
-    for block in stream.blocks:
-        samples += block.shape[1]
-        if samples > max_seconds * stream.sample_rate:
-            raise Reject(f"too long: over {max_seconds:g} s")
+    size, read = round(piece_seconds * stream.sample_rate), 0
+    blocks: list[np.ndarray] = []
+    samples = clipped = 0
+    for block in _cut_at(stream.blocks, size):
         if block.max() >= CLIPPED or block.min() <= -CLIPPED:
             clipped += np.count_nonzero(np.abs(block).max(axis=0) >= CLIPPED)
         blocks.append(block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32))
-    if not samples:
+        samples += block.shape[1]
+        if samples == size:
+            yield _recording(blocks, stream, clipped)
+            blocks, read, samples, clipped = [], read + samples, 0, 0
+    read += samples
+    if not read:
         raise Reject("empty: no samples in it")
-    seconds = samples / stream.sample_rate
-    if seconds < 0.95 * stream.seconds - 0.1:
-        raise Reject(f"truncated: {seconds:.1f} of {stream.seconds:.1f} s are there")
+    if read < (0.95 * stream.seconds - 0.1) * stream.sample_rate:
+        raise Reject(f"truncated: {read / stream.sample_rate:.1f} of {stream.seconds:.1f} s are there")
+    if samples:
+        yield _recording(blocks, stream, clipped)
+
+
+def _cut_at(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The blocks, cut in two wherever a multiple of `size` samples is reached."""
+    place = 0
+    for block in blocks:
+        while block.shape[1]:
+            piece, block = block[:, : size - place], block[:, size - place :]
+            place = (place + piece.shape[1]) % size
+            yield piece
+
+
+def _recording(blocks: list[np.ndarray], stream: Stream, clipped: int) -> Recording:
     waveform = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    if not np.isfinite(waveform).all():
-        raise Reject("broken: samples that are no finite numbers")
+    check_samples(waveform)
     resampled = soxr.resample(waveform, stream.sample_rate, SAMPLE_RATE)
-    return Recording(resampled, stream.sample_rate, stream.codec, clipped / samples)
+    return Recording(resampled, stream.sample_rate, stream.codec, clipped / len(waveform))
+
+
+def check_samples(waveform: np.ndarray) -> None:
+    """Raise `Reject` for samples that no recorder writes."""
+    peak = np.abs(waveform).max()
+    if not np.isfinite(peak):
+        raise Reject("broken: samples that are no finite numbers")
+    if peak > MAX_SAMPLE:
+        raise Reject(f"broken: samples up to {peak:.2g}, where 1 is full scale")
+
+
+def read_recording(source: bytes | Path, max_seconds: float) -> Recording:
+    """A whole recording; raises `Reject` for what cannot be read, is longer than `max_seconds` or was cut off."""
+    pieces = read_pieces(source, max_seconds)
+    recording = next(pieces)
+    if next(pieces, None):
+        raise Reject(f"too long: over {max_seconds:g} s")
+    return recording
 
 
 def frame_levels(waveform: np.ndarray) -> np.ndarray:
@@ -234,40 +275,43 @@ def bandwidth_hz(waveform: np.ndarray) -> float:
 
 
 def decode_clip(source: bytes | Path, params: AudioParams) -> tuple[np.ndarray, dict[str, float | str]]:
-    """A clip's waveform, mono int16 at `SAMPLE_RATE`, trimmed to its speech, and its measures.
+    """A clip's waveform and measures as `trim` gives them; raises `Reject` for what is unreadable or `too_little`."""
+    waveform, measures = trim(read_recording(source, params.max_seconds), params)
+    if reason := too_little(waveform, measures, params):
+        raise Reject(reason)
+    return waveform, measures
+
+
+def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[str, float | str]]:
+    """A recording's waveform, mono int16 at `SAMPLE_RATE`, trimmed to its speech (all of it may go), and its measures.
 
     The measures, of the whole recording where nothing else is said:
     `duration_s`; `speech_s`, `leading_silence_s`, `trailing_silence_s`, after `speech_frames`; `loudness_dbfs`, the
-    mean level of the speech frames (dB re full scale, mean of power); `snr_db`, the 95th less the 10th percentile of
-    the frame levels (after NIST's STNR, which reads both off the histogram of frame powers); `clipped_fraction`, the
-    samples at 0.99 of full scale or more; `bandwidth_hz`; `source_rate_hz`; `source_codec`.
-    Raises `Reject`.
+    mean level of the speech frames (dB re full scale, mean of power; without any, the loudest frame's); `snr_db`, the
+    95th less the 10th percentile of the frame levels (after NIST's STNR, which reads both off the histogram of frame
+    powers); `clipped_fraction`, the samples at 0.99 of full scale or more; `bandwidth_hz`; `source_rate_hz`;
+    `source_codec`.
     """
-    recording = read_recording(source, params.max_seconds)
     waveform = recording.waveform
     duration = len(waveform) / SAMPLE_RATE
-    if duration < params.min_seconds:
-        raise Reject(f"too short: {duration:.2f} s, at least {params.min_seconds:g}")
     levels = frame_levels(waveform)
-    if levels.max() <= -90:
-        raise Reject("silent: nothing above -90 dBFS")
     floor, loud = np.percentile(levels, [10, 95])
-    speech = np.flatnonzero(speech_frames(levels, floor, params.silence_db))
-    if not len(speech):
-        raise Reject("no speech: nothing longer than a click")
-    begin = speech[0] * HOP_SECONDS
-    end = min(speech[-1] * HOP_SECONDS + FRAME_SECONDS, duration)
-    first = max(round((begin - params.margin_seconds) * SAMPLE_RATE), 0)
-    trimmed = waveform[first : round((end + params.margin_seconds) * SAMPLE_RATE)]
-    if len(trimmed) < params.min_seconds * SAMPLE_RATE:
-        seconds = len(trimmed) / SAMPLE_RATE
-        raise Reject(f"too short: {seconds:.2f} s without the silence, at least {params.min_seconds:g}")
+    speech = np.flatnonzero(speech_frames(levels, floor, params.silence_db) & (levels.max() > SILENT_DBFS))
+    if len(speech):
+        begin = speech[0] * HOP_SECONDS
+        end = min(speech[-1] * HOP_SECONDS + FRAME_SECONDS, duration)
+        first = max(round((begin - params.margin_seconds) * SAMPLE_RATE), 0)
+        trimmed = waveform[first : round((end + params.margin_seconds) * SAMPLE_RATE)]
+        loudness = 10 * np.log10(np.mean(10 ** (levels[speech] / 10)))
+    else:
+        begin = end = duration
+        trimmed, loudness = waveform[:0], levels.max()
     measures = {
         "duration_s": duration,
         "speech_s": len(speech) * HOP_SECONDS,
         "leading_silence_s": begin,
         "trailing_silence_s": duration - end,
-        "loudness_dbfs": 10 * np.log10(np.mean(10 ** (levels[speech] / 10))),
+        "loudness_dbfs": loudness,
         "snr_db": loud - floor,
         "clipped_fraction": recording.clipped_fraction,
         "bandwidth_hz": bandwidth_hz(waveform),
@@ -278,22 +322,15 @@ def decode_clip(source: bytes | Path, params: AudioParams) -> tuple[np.ndarray, 
     return scaled.astype(np.int16), measures
 
 
-def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
-    """Decode a Parquet part of clips into a part of waveforms, with the clips' metadata and measures as its index."""
-    try:
-        table = pq.read_table(clips)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'") from None
-    waveforms, measures, kept, rejects = [], [], [], []
-    for row, clip_id in enumerate(table["clip_id"].to_pylist()):
-        try:
-            waveform, measured = decode_clip(table["audio"][row].as_py(), params)
-        except Reject as reason:
-            rejects.append((clip_id, str(reason)))
-            continue
-        waveforms.append(waveform)
-        measures.append(measured)
-        kept.append(row)
-    metadata = table.drop_columns("audio").take(pa.array(kept, pa.int64())).to_pandas()
-    parts = write_part(target, waveforms, np.empty(0, np.int16))
-    return pd.concat([metadata, parts, pd.DataFrame(measures)], axis=1), rejects
+def too_little(trimmed: np.ndarray, measures: dict[str, float | str], params: AudioParams) -> str:
+    """Why there is not enough in a trimmed recording to go by, or ""."""
+    duration, remaining = measures["duration_s"], len(trimmed) / SAMPLE_RATE
+    if duration < params.min_seconds:
+        return f"too short: {duration:.2f} s, at least {params.min_seconds:g}"
+    if not measures["speech_s"]:
+        if measures["loudness_dbfs"] <= SILENT_DBFS:
+            return f"silent: nothing above {SILENT_DBFS} dBFS"
+        return "no speech: nothing longer than a click"
+    if len(trimmed) < params.min_seconds * SAMPLE_RATE:
+        return f"too short: {remaining:.2f} s without the silence, at least {params.min_seconds:g}"
+    return ""

@@ -13,7 +13,7 @@ import torch
 from fastai.callback.core import Callback, CancelFitException
 from torch import Tensor
 
-from accent.parts import output_file
+from accent.outputs import output_file
 
 # Callback attributes that fastai's events must run before or after: Recorder has order 50, its metrics are ready then.
 AFTER_RECORDER = 60

@@ -18,6 +18,8 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_calibration_error
 
+from accent.log_odds import one_against_rest
+
 ECE_BINS = 15  # as in arXiv 1706.04599, which proposed temperature scaling
 
 
@@ -35,13 +37,6 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         return -(expected[targets] * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
-
-
-def one_against_rest(logits: np.ndarray, target: int) -> np.ndarray:
-    """Log-odds of one class against all others, of shape (n,)."""
-    log_probabilities = log_softmax(logits, axis=1)
-    others = np.logaddexp.reduce(np.delete(log_probabilities, target, axis=1), axis=1)
-    return log_probabilities[:, target] - others
 
 
 def equal_error_rate(positive: np.ndarray, scores: np.ndarray) -> float:

@@ -5,23 +5,23 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.error import URLError
 
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torchvision import models
 
 from accent.audio import SAMPLE_RATE, AudioParams
 from accent.errors import InputError
-from accent.params import params, parse_params
-from accent.parts import output_file
+from accent.network import ARCHITECTURES, ResNet
+from accent.outputs import output_file
+from accent.params import params, read_json
 from accent.spectrogram import SpectrogramParams
-from accent.windows import cut, even_starts, window_frames
+from accent.windows import MAX_WINDOW_SECONDS, cut, even_starts, window_frames
 
 WEIGHTS, CARD = "accent.safetensors", "accent.json"
 
@@ -34,7 +34,7 @@ class ModelCard:
     classes: tuple[str, ...]
     audio: AudioParams
     spectrogram: SpectrogramParams
-    window_seconds: PositiveFloat
+    window_seconds: Annotated[float, Field(ge=0.2, le=MAX_WINDOW_SECONDS)]
     window_hop_seconds: PositiveFloat
     temperature: PositiveFloat
     weights_sha256: str
@@ -58,30 +58,35 @@ class Standardise(nn.Module):
 
 
 def build_model(arch: str, n_classes: int, weights: Literal["none", "imagenet"] = "none") -> nn.Module:
-    """A torchvision residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
+    """A residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
 
     With `weights: imagenet`, torchvision's published weights (hash-checked, fetched once), of which the first layer's
     three colour filters are summed to one.
     """
-    if arch not in models.list_models(models) or not arch.startswith("resnet"):
-        known = ", ".join(name for name in models.list_models(models) if name.startswith("resnet"))
-        raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {known}")
-    network = models.get_model(arch, weights=None)
+    if arch not in ARCHITECTURES:
+        raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
+    network = ResNet(arch)
     if weights == "imagenet":
-        published = models.get_model_weights(arch).IMAGENET1K_V1
-        try:
-            network.load_state_dict(published.get_state_dict(check_hash=True, weights_only=True))
-        except (URLError, OSError) as error:
-            raise InputError(
-                f"train.weights: imagenet: cannot fetch {published.url} ({error}). Connect to a network once, put the "
-                f"file into {torch.hub.get_dir()}/checkpoints, or set train.weights to none"
-            ) from None
+        network.load_state_dict(_published_weights(arch))
     colours = network.conv1
     network.conv1 = nn.Conv2d(1, colours.out_channels, kernel_size=7, stride=2, padding=3, bias=False)
     if weights == "imagenet":
         network.conv1.weight.data = colours.weight.data.sum(dim=1, keepdim=True)
     network.fc = nn.Linear(network.fc.in_features, n_classes)
     return nn.Sequential(Standardise(), network)
+
+
+def _published_weights(arch: str) -> dict[str, Tensor]:
+    from torchvision import models  # slow to import, and needed for nothing else
+
+    published = models.get_model_weights(arch).IMAGENET1K_V1
+    try:
+        return published.get_state_dict(check_hash=True, weights_only=True)
+    except (URLError, OSError) as error:
+        raise InputError(
+            f"train.weights: imagenet: cannot fetch {published.url} ({error}). Connect to a network once, put the "
+            f"file into {torch.hub.get_dir()}/checkpoints, or set train.weights to none"
+        ) from None
 
 
 def save_model(folder: Path, model: nn.Module, card: dict) -> None:
@@ -97,22 +102,20 @@ def save_model(folder: Path, model: nn.Module, card: dict) -> None:
 def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]:
     """The network on `device`, ready to judge, and its card; `InputError` for files missing or not of one model."""
     try:
-        text = (folder / CARD).read_text(encoding="utf-8")
         weights = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
-    try:
-        card = parse_params(json.loads(text), ModelCard, str(folder / CARD))
-    except ValueError as error:
-        raise InputError(f"{folder / CARD}: not valid JSON ({error}). Run 'dvc checkout --force'") from None
+    card = read_json(folder / CARD, ModelCard)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         raise InputError(f"{folder / WEIGHTS}: not the weights that {CARD} describes. Run 'dvc checkout --force'")
-    model = build_model(card.arch, len(card.classes))
     try:
-        model.load_state_dict(safetensors.torch.load(weights))
+        state = safetensors.torch.load(weights)
+        del weights  # 45 MB: a command that scores a take has little more than this and torch
+        model = build_model(card.arch, len(card.classes))
+        model.load_state_dict(state, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None
-    return model.to(device).eval(), card
+    return model.float().to(device).eval(), card
 
 
 @torch.inference_mode()
@@ -134,3 +137,8 @@ def window_logits(
         for (clip, _), output in zip(batch, outputs, strict=True):
             logits[clip].append(output)
     return starts, [np.stack(rows) for rows in logits]
+
+
+def clip_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
+    """The logits of clips, float64 (clips, classes): the mean over each one's windows (windows, classes)."""
+    return np.stack([windows.mean(axis=0, dtype=np.float64) for windows in logits])

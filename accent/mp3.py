@@ -4,7 +4,10 @@ A header-less MP3, as in Common Voice, states no length; decoders then guess it 
 without a word where the file ends in the middle of a frame.
 """
 
+import mmap
 from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
 
 # ISO/IEC 11172-3 and 13818-3, layer III: kb/s by bit-rate index, Hz by sample-rate index, of MPEG 1.
 KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
@@ -13,30 +16,44 @@ RATES = (44100, 48000, 32000)
 MPEG_1, LAYER_III = 3, 1
 
 
-def walk_frames(data: bytes) -> tuple[float, bool]:
-    """Seconds of audio in the whole frames of an MP3 file, and whether its last frame is cut off.
+class Walk(NamedTuple):
+    """What the frame headers of an MP3 file tell."""
 
-    (0, False) where the walk does not get to the end: what cannot be followed is for the decoder to judge.
-    """
+    seconds: float  # of audio in its whole frames; 0 where the walk does not get to the end
+    cut_off: bool  # whether its last frame is
+    length_stated: bool  # whether its first frame is an Info (or Xing) header, which states the length truly
+
+
+def walk_frames(source: bytes | Path) -> Walk:
+    """Walk an MP3 file. What cannot be followed to the end is for the decoder to judge."""
+    if isinstance(source, bytes):
+        return _walk(source)
+    with open(source, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return _walk(data)
+
+
+def _walk(data: bytes | mmap.mmap) -> Walk:
     place = 0
     while data[place : place + 3] == b"ID3":  # a tag's size: four bytes of seven bits
-        high, *rest = data[place + 6 : place + 10]
-        for byte in rest:
-            high = high << 7 | byte
-        place += 10 + high
+        size = 0
+        for byte in data[place + 6 : place + 10]:
+            size = size << 7 | byte
+        place += 10 + size
+    first = data[place : place + 64]
+    length_stated = b"Info" in first or b"Xing" in first
     seconds = 0.0
     while place + 4 <= len(data):
         if data[place : place + 3] in (b"TAG", b"APE"):  # a tag at the end
-            return seconds, False
+            return Walk(seconds, False, length_stated)
         frame = _frame(data[place : place + 4])
         if not frame:
-            return 0.0, False
+            return Walk(0.0, False, length_stated)
         length, duration = frame
         if place + length > len(data):
-            return seconds, True
+            return Walk(seconds, True, length_stated)
         place += length
         seconds += duration
-    return seconds, place != len(data)
+    return Walk(seconds, place != len(data), length_stated)
 
 
 @lru_cache(maxsize=1024)  # a file has a handful of different headers

@@ -13,7 +13,8 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from accent.errors import InputError
-from accent.parts import INDEX, PartResult, check_rejects, count_kinds, output_folder, part_name, write_rejects
+from accent.outputs import output_folder
+from accent.parts import INDEX, PartResult, check_rejects, count_kinds, part_name, write_rejects
 
 
 def map_parts(

@@ -1,5 +1,6 @@
 """`params.yaml` -> frozen dataclasses, in which a misspelt or missing name is an error that says which."""
 
+import json
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -41,6 +42,17 @@ def parse_params(values: object, cls: type[T], where: str) -> T:
         return TypeAdapter(cls).validate_python(values)
     except ValidationError as error:
         raise InputError("; ".join(_explain(detail, cls, where) for detail in error.errors())) from None
+
+
+def read_json(path: Path, cls: type[T]) -> T:
+    """A JSON file of a model folder as a `cls`; raises `InputError` where it is missing, broken or tampered with."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON ({error}). Run 'dvc checkout --force'") from None
+    return parse_params(document, cls, str(path))
 
 
 def _explain(detail: dict, cls: type, where: str) -> str:

@@ -1,4 +1,4 @@
-"""Parts: arrays of many clips in a few `.npy` files, with an index, written beside and moved into place.
+"""Parts: arrays of many clips in a few `.npy` files, with an index.
 
 A folder of parts holds `part-00000.npy ...`, each the arrays of a few hundred clips joined along their first
 axis, `index.parquet` with one row a clip in the order of `clip_id` (`part`, `start`, `length`, `crc32` and whatever
@@ -6,11 +6,8 @@ else is known of the clip), and `rejects.csv` (`clip_id`, `reason`).
 """
 
 import csv
-import os
-import shutil
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,42 +24,6 @@ MAX_OPEN = 300  # memory maps at once: each is an open file, of which a process 
 # returns: the index rows of its clips, and the rejects.
 Rejects = list[tuple[str, str]]
 PartResult = tuple[pd.DataFrame, Rejects]
-
-
-@contextmanager
-def output_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path` to write in, which takes the name `path` only if the block ends well."""
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
-    partial.mkdir(parents=True)
-    try:
-        yield partial
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(partial, path)
-    except OSError as error:
-        raise _with_name(error, path) from None
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def output_file(path: Path) -> Iterator[Path]:
-    """A file name beside `path` to write to, which takes the name `path` only if the block ends well."""
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        os.replace(partial, path)
-    except OSError as error:
-        raise _with_name(error, path) from None
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _with_name(error: OSError, path: Path) -> OSError:
-    """The error with the name of what was being written, where the system did not give one."""
-    return error if error.filename else OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def part_name(number: int, suffix: str) -> str:

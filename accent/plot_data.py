@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.special import softmax
 from sklearn.metrics import roc_curve
 
-from accent.metrics import ECE_BINS, one_against_rest
+from accent.log_odds import one_against_rest
+from accent.metrics import ECE_BINS
 
 HISTOGRAM_EDGES = np.linspace(-12, 12, 25)  # log-odds; what lies beyond goes into the outermost bin
 

@@ -1,25 +1,22 @@
 """Waveform -> log-mel spectrogram, as uint8: the one way to it, for the stages and for scoring."""
 
 from functools import lru_cache
-from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import pandas as pd
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat
 from torchaudio.functional import melscale_fbanks
 
 from accent.audio import SAMPLE_RATE
 from accent.params import params
-from accent.parts import PartResult, Parts, write_part
 
 
 @params
 class SpectrogramParams:
-    n_fft: PositiveInt
-    hop_length: PositiveInt
-    n_mels: PositiveInt
+    n_fft: Annotated[int, Field(gt=0, le=8192)]
+    hop_length: Annotated[int, Field(ge=16, le=1600)]
+    n_mels: Annotated[int, Field(ge=8, le=512)]
     fmin_hz: NonNegativeFloat
     fmax_hz: Annotated[float, Field(gt=0, le=SAMPLE_RATE / 2)]
     range_db: PositiveFloat
@@ -63,11 +60,3 @@ def log_mel(waveform: np.ndarray, params: SpectrogramParams) -> np.ndarray:
     level = (power / reference).clamp_(min=1e-30).log10_().mul_(10 / params.range_db)  # 0 to -1 in the range
     scaled = level.add_(1).clamp_(0, 1).mul_(255).round_()
     return scaled.to(torch.uint8).T.contiguous().numpy()
-
-
-def spectrogram_part(rows: pd.DataFrame, target: Path, waveforms: Path, params: SpectrogramParams) -> PartResult:
-    """Turn the waveforms of one part, given by their index rows, into a part of spectrograms."""
-    torch.set_num_threads(1)  # the parts are what runs in parallel
-    spectrograms = [log_mel(waveform, params) for waveform in Parts(waveforms, rows)]
-    parts = write_part(target, spectrograms, np.empty((0, params.n_mels), np.uint8))
-    return pd.concat([rows[["clip_id"]].reset_index(drop=True), parts], axis=1), []

@@ -4,7 +4,7 @@ import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from dvclive import Live
@@ -17,13 +17,14 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from accent.augment import AugmentParams
 from accent.callbacks import BFloat16, Checkpoint, SeedEpochs
 from accent.errors import InputError
 from accent.model import build_model
 from accent.params import Seed, params
+from accent.windows import MAX_WINDOW_SECONDS
 
 
 @params
@@ -35,7 +36,7 @@ class TrainParams:
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
     keep: Literal["best", "last"]
-    window_seconds: PositiveFloat
+    window_seconds: Annotated[float, Field(ge=0.2, le=MAX_WINDOW_SECONDS)]
     windows_per_clip: PositiveInt
     window_hop_seconds: PositiveFloat
     precision: Literal["bfloat16", "float32"]

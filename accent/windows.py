@@ -2,6 +2,8 @@
 
 import numpy as np
 
+MAX_WINDOW_SECONDS = 30  # far more than a network that hears sounds and not words may want; bounds the memory
+
 
 def window_frames(seconds: float, sample_rate: int, hop_length: int) -> int:
     """Frames in a window of so many seconds, at least one."""

@@ -24,10 +24,12 @@ import torch
 from scipy.io import wavfile
 from scipy.signal import spectrogram as scipy_spectrogram
 
-from accent.audio import SAMPLE_RATE, DecodeParams, decode_part
+from accent.audio import SAMPLE_RATE, DecodeParams
 from accent.params import load_params
 from accent.parts import part_name, read_index
-from accent.spectrogram import SpectrogramParams, spectrogram_part
+from accent.spectrogram import SpectrogramParams
+from stages.decode import decode_part
+from stages.spectrogram import spectrogram_part
 
 mpl.use("Agg")
 REPEATS = 3

@@ -4,10 +4,37 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from accent.audio import DecodeParams, decode_part
-from accent.errors import run
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from accent.audio import DecodeParams, decode_clip
+from accent.errors import InputError, Reject, run
 from accent.parallel import map_parts
 from accent.params import load_params
+from accent.parts import PartResult, write_part
+
+
+def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
+    """Decode a Parquet part of clips into a part of waveforms, with the clips' metadata and measures as its index."""
+    try:
+        table = pq.read_table(clips)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'") from None
+    waveforms, measures, kept, rejects = [], [], [], []
+    for row, clip_id in enumerate(table["clip_id"].to_pylist()):
+        try:
+            waveform, measured = decode_clip(table["audio"][row].as_py(), params)
+        except Reject as reason:
+            rejects.append((clip_id, str(reason)))
+            continue
+        waveforms.append(waveform)
+        measures.append(measured)
+        kept.append(row)
+    metadata = table.drop_columns("audio").take(pa.array(kept, pa.int64())).to_pandas()
+    parts = write_part(target, waveforms, np.empty(0, np.int16))
+    return pd.concat([metadata, parts, pd.DataFrame(measures)], axis=1), rejects
 
 
 def main() -> None:

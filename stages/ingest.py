@@ -8,8 +8,9 @@ from tqdm import tqdm
 
 from accent.common_voice import read_releases
 from accent.errors import run
+from accent.outputs import output_folder
 from accent.params import load_params
-from accent.parts import count_kinds, output_folder, part_name, write_rejects
+from accent.parts import count_kinds, part_name, write_rejects
 from accent.selection import IngestParams, select_clips, write_clips_part
 
 

@@ -4,11 +4,23 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
+import torch
+
 from accent.errors import run
 from accent.parallel import map_parts
 from accent.params import load_params
-from accent.parts import read_index
-from accent.spectrogram import SpectrogramParams, spectrogram_part
+from accent.parts import PartResult, Parts, read_index, write_part
+from accent.spectrogram import SpectrogramParams, log_mel
+
+
+def spectrogram_part(rows: pd.DataFrame, target: Path, waveforms: Path, params: SpectrogramParams) -> PartResult:
+    """Turn the waveforms of one part, given by their index rows, into a part of spectrograms."""
+    torch.set_num_threads(1)  # the parts are what runs in parallel
+    spectrograms = [log_mel(waveform, params) for waveform in Parts(waveforms, rows)]
+    parts = write_part(target, spectrograms, np.empty((0, params.n_mels), np.uint8))
+    return pd.concat([rows[["clip_id"]].reset_index(drop=True), parts], axis=1), []
 
 
 def main() -> None:

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from accent.errors import InputError, run
+from accent.outputs import output_file
 from accent.params import load_params
-from accent.parts import output_file, read_index
+from accent.parts import read_index
 from accent.splits import SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
 
 

@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 import accent
@@ -14,9 +13,10 @@ from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.errors import run
 from accent.metrics import fit_temperature
-from accent.model import save_model, window_logits
+from accent.model import clip_logits, save_model, window_logits
+from accent.outputs import output_file
 from accent.params import load_params
-from accent.parts import INDEX, Parts, output_file, read_index
+from accent.parts import INDEX, Parts, read_index
 from accent.spectrogram import SpectrogramParams
 from accent.training import TrainParams, fingerprint, fit, make_learner
 from accent.windows import window_frames
@@ -36,6 +36,7 @@ def main() -> None:
     spectrogram = load_params("spectrogram", SpectrogramParams)
     decode = asdict(load_params("decode", DecodeParams))
     audio = {field.name: decode[field.name] for field in fields(AudioParams)}
+
     window, hop = (
         window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
         for seconds in (params.window_seconds, params.window_hop_seconds)
@@ -63,7 +64,7 @@ def main() -> None:
 
     _, logits = window_logits(learn.model, spectrograms["valid"], window, hop)
     targets = rows["valid"]["label"].map(classes.index).to_numpy()
-    temperature = fit_temperature(np.stack([clip.mean(axis=0) for clip in logits]), targets)
+    temperature = fit_temperature(clip_logits(logits), targets)
     card = {
         "arch": params.arch,
         "classes": classes,

@@ -24,6 +24,8 @@ TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
     "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
+    "explain": {"max_clips": 6, "draws": 2},
+    "practice": {"resamples": 100},
 }
 
 
@@ -106,6 +108,14 @@ def commit(project: Path, message: str) -> None:
 def read_rejects(folder: Path) -> dict[str, str]:
     with open(folder / "rejects.csv", newline="", encoding="utf-8") as file:
         return {row["clip_id"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> Path:
+    """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one."""
+    folder = copy_project(tmp_path_factory.mktemp("trained"))
+    run("dvc", "repro", "explain", "practice", cwd=folder)
+    return folder
 
 
 @pytest.fixture

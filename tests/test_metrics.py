@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from accent.metrics import calibration_error, equal_error_rate, evaluate_scores, fit_temperature, one_against_rest
+from accent.log_odds import one_against_rest
+from accent.metrics import calibration_error, equal_error_rate, evaluate_scores, fit_temperature
 from accent.plot_data import confusion, reliability, roc, score_histogram
 
 

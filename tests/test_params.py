@@ -5,10 +5,13 @@ from accent.audio import DecodeParams
 from accent.augment import AugmentParams
 from accent.errors import InputError
 from accent.params import load_params
+from accent.practice import PracticeParams
+from accent.refusal import ScoreParams
 from accent.selection import IngestParams
 from accent.spectrogram import SpectrogramParams
 from accent.splits import SplitParams
 from accent.training import TrainParams
+from stages.explain import ExplainParams
 from tests.conftest import ROOT, set_params, stage
 
 SECTIONS = {
@@ -17,6 +20,9 @@ SECTIONS = {
     "spectrogram": SpectrogramParams,
     "split": SplitParams,
     "train": TrainParams,
+    "score": ScoreParams,
+    "explain": ExplainParams,
+    "practice": PracticeParams,
 }
 
 

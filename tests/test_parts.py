@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 
 from accent.errors import InputError
+from accent.outputs import output_file, output_folder
 from accent.parallel import map_parts
-from accent.parts import Parts, checksum, output_file, output_folder, read_index, write_part
+from accent.parts import Parts, checksum, read_index, write_part
 from tests.conftest import ROOT, set_params, stage
 
 

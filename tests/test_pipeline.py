@@ -23,7 +23,7 @@ def project(tmp_path_factory) -> Path:
     """A project after its first `dvc repro`, committed."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
     done = run("dvc", "repro", cwd=folder)
-    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate"]
+    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice"]
     commit(folder, "first run")
     return folder
 
@@ -61,6 +61,9 @@ def test_a_second_run_has_nothing_to_do(project):
         ("spectrogram.n_mels=32", ["spectrogram"]),
         ("split.fold=1", ["split"]),
         ("decode.min_seconds=1.0", ["decode"]),
+        ("score.min_snr_db=10", ["evaluate"]),
+        ("explain.draws=2", ["explain"]),
+        ("practice.resamples=100", ["practice"]),
     ],
 )
 def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expected):
@@ -79,7 +82,7 @@ def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expe
 
 def test_the_readme_s_experiment_commands_work(project):
     done = run("dvc", "exp", "run", "-n", "epochs-3", "-S", "train.epochs=3", cwd=project)
-    assert reran(done.stdout) == ["train", "evaluate"]
+    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice"]
     back_to_head(project)  # the experiment is kept by its name
 
     run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", cwd=project)
@@ -97,6 +100,8 @@ def test_the_readme_s_experiment_commands_work(project):
     difference = json.loads(run("dvc", "metrics", "diff", "--json", "HEAD", "epochs-3", cwd=project).stdout)
     assert difference["metrics/training.json"]["epochs"] == {"old": 2, "new": 3, "diff": 1}
     assert "clip.log_loss" in difference["metrics/evaluation.json"]
+    assert "pairs_ordered_rightly" in difference["metrics/practice.json"]
+    assert "deletion.log_odds_fall_most" in difference["metrics/explanation.json"]
     assert "clip.log_loss" in run("dvc", "metrics", "diff", "HEAD", "epochs-3", cwd=project).stdout
     assert re.search(r"train\.epochs\s+2\s+3", run("dvc", "params", "diff", "HEAD", "epochs-3", cwd=project).stdout)
     run("dvc", "plots", "diff", "HEAD", "epochs-3", "-o", "dvc_plots", cwd=project)

@@ -1,0 +1,30 @@
+"""How much scores differ when nothing about the speaking does: a take re-encoded and at other levels."""
+
+import io
+
+import numpy as np
+import soundfile as sf
+
+from accent.audio import FULL_SCALE, SAMPLE_RATE, read_recording
+from accent.score import Score, Scorer
+
+ENCODINGS = (("MP3", "MPEG_LAYER_III"), ("OGG", "OPUS"), ("OGG", "VORBIS"))
+LEVELS_DB = (-10, -20)
+
+
+def copies(waveform: np.ndarray) -> list[np.ndarray]:
+    """Float waveforms at 16 kHz of the same performance: `waveform` (int16) in other codecs, and quieter."""
+    original = waveform.astype(np.float32) / FULL_SCALE
+    result = [original * np.float32(10 ** (level / 20)) for level in LEVELS_DB]
+    for container, subtype in ENCODINGS:
+        file = io.BytesIO()
+        sf.write(file, original, SAMPLE_RATE, format=container, subtype=subtype)
+        result.append(read_recording(file.getvalue(), len(original) / SAMPLE_RATE + 1).waveform)
+    return result
+
+
+def score_range(scorer: Scorer, score: Score, waveform: np.ndarray) -> tuple[float, float]:
+    """The lowest and the highest probability that a take (int16) and its copies get."""
+    again = [scorer.score(copy).probability for copy in copies(waveform)]
+    found = [probability for probability in (score.probability, *again) if probability is not None]
+    return min(found), max(found)

@@ -1,0 +1,11 @@
+"""Logits -> log-odds of one class against the others, and back to a probability."""
+
+import numpy as np
+from scipy.special import log_softmax
+
+
+def one_against_rest(logits: np.ndarray, target: int) -> np.ndarray:
+    """Log-odds of one class against all others, of shape (n,)."""
+    log_probabilities = log_softmax(logits, axis=1)
+    others = np.logaddexp.reduce(np.delete(log_probabilities, target, axis=1), axis=1)
+    return log_probabilities[:, target] - others

@@ -1,0 +1,204 @@
+"""Pictures of a take, readable on a light and on a dark page: mid-grey lines on nothing."""
+
+import librosa
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import expit, logit
+
+from accent.audio import FULL_SCALE, SAMPLE_RATE
+from accent.explain import attributions, cells_of
+from accent.model import ModelCard
+from accent.score import Piece, Score, Scorer
+from accent.timeline import curve, least_native
+
+INK = "#808080"  # 4.0:1 against white, 5.3:1 against black
+FOR, AGAINST = "#3f8ad8", "#e0702a"  # told apart by the colour-blind too
+STYLE = {
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "savefig.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
+HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
+
+
+def band_hz(card: ModelCard) -> np.ndarray:
+    """The middle frequency of each mel band, on the scale of `accent.spectrogram` (HTK's)."""
+    spectrogram = card.spectrogram
+    points = librosa.mel_frequencies(
+        spectrogram.n_mels + 2, fmin=spectrogram.fmin_hz, fmax=spectrogram.fmax_hz, htk=True
+    )
+    return points[1:-1]
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in the project's style."""
+    with mpl.rc_context(STYLE):
+        return Figure(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str, explain: bool = True) -> Figure:
+    """Native range, timeline over the waveform, and spectrogram with what speaks for and against, one below the other.
+
+    Of a recording of several pieces, the one given.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(WIDTH, 5.6 if len(piece.waveform) else 1.4)
+        heights = [0.4, 1.5, 2.2] if len(piece.waveform) else [0.5]
+        axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
+        draw_range(axes[0], score, scorer.reference.score.target)
+        if len(piece.waveform):
+            draw_timeline(axes[1], piece, score)
+            added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram) if explain else None
+            draw_spectrogram(axes[2], piece.spectrogram, scorer.card, piece.start_s, added)
+            axes[1].sharex(axes[2])
+            axes[1].tick_params(labelbottom=False)
+            axes[2].set_xlabel("seconds")
+        figure.suptitle(title)
+        return figure
+
+
+def draw_range(axes: Axes, score: Score, target: str) -> None:
+    """The score on a line from 0 to 100%, with the range that native speakers' test clips got."""
+    axes.axhspan(0.35, 0.65, 0, 1, color=INK, alpha=0.15)
+    axes.barh(0.5, score.native_high - score.native_low, 0.5, left=score.native_low, color=FOR, alpha=0.45)
+    axes.text((score.native_low + score.native_high) / 2, 0.86, "natives", ha="center", va="bottom", color=FOR, size=9)
+    if score.probability is not None and not score.reason:
+        axes.plot([score.probability] * 2, [0.1, 0.9], color=AGAINST if score.probability < 0.5 else FOR, linewidth=3)
+    axes.set(xlim=(0, 1), ylim=(0, 1.35), yticks=[], xticks=np.linspace(0, 1, 5))
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.set_ylabel(target, rotation=0, ha="right", va="center")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
+    """The windows' log-odds, as a curve over the waveform; the least native stretches are shaded."""
+    seconds = len(piece.waveform) / SAMPLE_RATE
+    end = piece.start_s + seconds
+    windows = [window for window in score.windows if window.start_s < end and window.end_s > piece.start_s]
+    middles, log_odds = curve(windows)
+    size = max(np.abs(log_odds).max(), 2.0) * 1.1
+    blocks = np.array_split(piece.waveform.astype(np.float32) / FULL_SCALE, min(len(piece.waveform), 800))
+    times = piece.start_s + np.linspace(0, seconds, len(blocks))
+    low, high = ([float(f(block)) for block in blocks] for f in (np.min, np.max))
+    peak = max(np.abs(low).max(), np.abs(high).max(), 1e-6) / size
+    axes.fill_between(times, np.array(low) / peak, np.array(high) / peak, color=INK, alpha=0.3, linewidth=0)
+    for window in least_native(windows):
+        if window.probability < 0.5:
+            axes.axvspan(window.start_s, window.end_s, color=AGAINST, alpha=0.15, linewidth=0)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.plot(middles, log_odds, color=INK, linewidth=1)
+    axes.scatter(middles, log_odds, c=np.where(log_odds < 0, AGAINST, FOR), s=22, zorder=3)
+    ticks = [value for value in (0.01, 0.1, 0.5, 0.9, 0.99) if abs(logit(value)) <= size]
+    axes.set(ylim=(-size, size), yticks=logit(ticks), yticklabels=[f"{value:.0%}" for value in ticks])
+    axes.set_ylabel("window by window")
+
+
+def draw_spectrogram(
+    axes: Axes, spectrogram: np.ndarray, card: ModelCard, start_s: float = 0.0, added: np.ndarray | None = None
+) -> None:
+    """A spectrogram (frames, n_mels) in grey; over it, in colour, the cells that speak for (blue) and against."""
+    step = card.spectrogram.hop_length / SAMPLE_RATE
+    extent = (start_s, start_s + len(spectrogram) * step, 0, spectrogram.shape[1])
+    axes.imshow(spectrogram.T, origin="lower", aspect="auto", cmap="gray_r", extent=extent, alpha=0.9)
+    if added is not None:
+        cells = cells_of(card)
+        totals = cells.total(added)
+        scale = np.quantile(np.abs(totals), 0.98) or 1.0
+        points = cells.spread(np.clip(totals / scale, -1, 1), spectrogram.shape)
+        colours = np.where(points[..., np.newaxis] > 0, mpl.colors.to_rgb(FOR), mpl.colors.to_rgb(AGAINST))
+        layer = np.concatenate([colours, 0.75 * np.abs(points)[..., np.newaxis]], axis=2)
+        axes.imshow(layer.transpose(1, 0, 2), origin="lower", aspect="auto", extent=extent)
+    hz = band_hz(card)
+    ticks = [tick for tick in HZ_TICKS if hz[0] <= tick <= hz[-1] * 1.05]
+    axes.set(yticks=np.interp(ticks, hz, np.arange(len(hz)) + 0.5), yticklabels=[f"{tick:,}" for tick in ticks])
+    axes.set_ylabel("Hz")
+    if added is not None:
+        axes.set_title("blue: speaks for; orange: against", size=10)
+
+
+def draw_bands(rows, target: str) -> Figure:
+    """What the model listens to: by band, the share of all that it weighs, and which way, by the true class.
+
+    `rows` is the table of the explain stage: hz, label, share, added.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(WIDTH, 4.6)
+        size, way = figure.subplots(2, 1, sharex=True)
+        for style, (label, part) in zip(("-", "--", "-.", ":") * 9, rows.groupby("label"), strict=False):
+            size.plot(part["hz"], part["share"], style, label=label, color=FOR if label == target else AGAINST)
+            way.plot(part["hz"], part["added"], style, label=label, color=FOR if label == target else AGAINST)
+        way.axhline(0, color=INK, linewidth=0.8)
+        ticks = [tick for tick in HZ_TICKS if rows["hz"].min() <= tick <= rows["hz"].max() * 1.05]
+        way.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:,}" for tick in ticks], xlabel="Hz")
+        way.minorticks_off()
+        size.set(ylim=(0, None), ylabel="share of what it weighs")
+        way.set_ylabel(f"added to the\nlog-odds of {target}")
+        size.legend(title="clips of", frameon=False, labelcolor=INK)
+        figure.suptitle("What the model listens to, over the test clips")
+        return figure
+
+
+def draw_levels(table, levels: list[str], native: tuple[float, float], target: str) -> Figure:
+    """The recordings of every level as dots on the scale of scores, beside the native range.
+
+    `table` has `level` and `log_odds`.
+    """
+    with mpl.rc_context(STYLE):
+        figure = new_figure(WIDTH, 1.3 + 0.7 * len(levels))
+        axes = figure.subplots()
+        axes.axvspan(*native, color=FOR, alpha=0.18, label="5-95% of native speakers' test clips", linewidth=0)
+        for place, level in enumerate(levels):
+            scores = table.loc[table["level"] == level, "log_odds"].to_numpy()
+            offsets = np.linspace(-0.25, 0.25, len(scores)) if len(scores) > 1 else np.zeros(len(scores))
+            axes.scatter(scores, place + offsets, color=AGAINST, alpha=0.8, s=24, linewidth=0)
+            axes.plot([scores.mean()] * 2, [place - 0.35, place + 0.35], color=INK, linewidth=2)
+        low, high = min(table["log_odds"].min(), native[0]), max(table["log_odds"].max(), native[1])
+        ticks = np.array([t for t in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999) if low - 2 <= logit(t) <= high + 2])
+        axes.set(xticks=logit(ticks), xticklabels=[f"{expit(value):.3g}" for value in logit(ticks)])
+        axes.set(yticks=range(len(levels)), yticklabels=levels, ylim=(len(levels) - 0.5, -0.5))
+        axes.set_xlabel(f"probability of {target} (line: mean)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, labelcolor=INK)
+        return figure
+
+
+def draw_pair(take: np.ndarray, native: np.ndarray, card: ModelCard) -> Figure:
+    """The spectrograms of a take and of a native recording, on one time axis: frame by frame the same sound."""
+    with mpl.rc_context(STYLE):
+        figure = new_figure(WIDTH, 3.6)
+        axes = figure.subplots(2, 1, sharex=True)
+        for place, spectrogram in zip(axes, (take, native), strict=True):
+            draw_spectrogram(place, spectrogram, card)
+        axes[1].set_xlabel("seconds")
+        return figure
+
+
+def draw_trend(takes, target: str) -> Figure:
+    """The scores of a session's takes in order, each with the range that its copies got. An unsure one has none."""
+    with mpl.rc_context(STYLE):
+        figure = new_figure(WIDTH, 2.2)
+        axes = figure.subplots()
+        sure = [(number, take) for number, take in enumerate(takes, 1) if not take.score.refused]
+        numbers = [number for number, _ in sure]
+        axes.vlines(
+            numbers, [take.low for _, take in sure], [take.high for _, take in sure], color=FOR, linewidth=5, alpha=0.4
+        )
+        axes.plot(numbers, [take.score.probability for _, take in sure], "o-", color=FOR)
+        axes.set(
+            xlim=(0.5, len(takes) + 0.5),
+            ylim=(0, 1),
+            xticks=range(1, len(takes) + 1),
+            ylabel=f"probability of {target}",
+        )
+        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        return figure

@@ -1,0 +1,327 @@
+"""Score takes: does this recording sound like the target class, how sure is that, and where in it?
+
+    python -m accent.score take.m4a more-takes/
+
+The model hears a recording in pieces of at most `decode.max_seconds`, each as it heard the clips that it was trained
+and tested on; a recording's score is the mean of its windows' logits, calibrated, as `evaluate` computes it.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from scipy.special import expit, softmax
+from tqdm import tqdm
+
+from accent.audio import SAMPLE_RATE, Recording, check_samples, read_pieces, too_little, trim
+from accent.errors import InputError, Reject, run
+from accent.log_odds import one_against_rest
+from accent.model import ModelCard, load_model, window_logits
+from accent.outputs import output_file
+from accent.reference import HIGH, LOW, Reference, load_reference
+from accent.refusal import Refusal, refusal
+from accent.spectrogram import log_mel
+from accent.typicality import COUNT, clip_features
+
+UNSURE = "unsure"
+BATCH_SIZE = 16  # windows at once: more are no faster on a CPU, and need more memory
+AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".flac", ".webm", ".mka", ".3gp")
+BARS = "▁▂▃▄▅▆▇█"
+BARS_SHOWN = 16
+
+
+class Window(NamedTuple):
+    """A stretch of the recording, and the probability of the target class there."""
+
+    start_s: float
+    end_s: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """What there is to say of a take. Where nothing could be heard, probabilities and percentile are None."""
+
+    verdict: str  # the target class, "not " and the target class, or "unsure"
+    refused: Refusal | None  # why it is unsure
+    probability: float | None  # of the target class, calibrated
+    probabilities: dict[str, float]  # of every class
+    native_low: float  # probability that 5% of the native speakers' test clips got less than
+    native_high: float  # and 5% more than
+    percentile: float | None  # percent of those clips that got less than this take
+    speech_s: float
+    measures: dict[str, float | str]  # see accent.audio.trim
+    windows: list[Window]
+
+    @property
+    def reason(self) -> str:
+        """Why it is unsure and what to do about it, else ""."""
+        return self.refused.say() if self.refused else ""
+
+    def as_dict(self) -> dict:
+        """What `--json` prints of it."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        del fields["refused"]
+        windows = [window._asdict() for window in self.windows]
+        return {"verdict": fields.pop("verdict"), "reason": self.reason, **fields, "windows": windows}
+
+
+class Piece(NamedTuple):
+    """A piece of a recording as the model hears it; waveform and spectrogram are empty where there is too little."""
+
+    start_s: float  # where the waveform begins in the recording
+    waveform: np.ndarray  # int16, trimmed
+    spectrogram: np.ndarray  # uint8 (frames, n_mels)
+    measures: dict[str, float | str]
+
+
+class Scorer:
+    """The trained model with all that it takes to judge a recording."""
+
+    def __init__(self, model: torch.nn.Module, card: ModelCard, reference: Reference) -> None:
+        self.model, self.card, self.reference = model, card, reference
+        self.target = card.classes.index(reference.score.target)
+
+    @classmethod
+    def load(cls, model_dir: Path | str, device: str = "cpu") -> "Scorer":
+        """Read `accent.safetensors`, `accent.json` and `reference.json`; raises `InputError` for bad ones."""
+        model, card = load_model(Path(model_dir), device)
+        reference = load_reference(Path(model_dir))
+        if reference.weights_sha256 != card.weights_sha256:
+            raise InputError(f"{model_dir}: reference.json is of another model. Run 'dvc repro evaluate'")
+        if reference.score.target not in card.classes:
+            target, classes = reference.score.target, ", ".join(card.classes)
+            raise InputError(f"{model_dir}: score.target: no class {target!r}. The model's: {classes}")
+        return cls(model, card, reference)
+
+    def pieces(self, take: Path | str | np.ndarray) -> Iterator[Piece]:
+        """The recording piece by piece: a file, or a waveform (n,) of float in -1 to 1 at 16 kHz.
+
+        Raises `Reject` for what cannot be read.
+        """
+        start = 0.0
+        for recording in self._recordings(take):
+            waveform, measures = trim(recording, self.card.audio)
+            measures = {name: value if isinstance(value, str) else float(value) for name, value in measures.items()}
+            if too_little(waveform, measures, self.card.audio):
+                waveform = waveform[:0]
+                spectrogram = np.empty((0, self.card.spectrogram.n_mels), np.uint8)
+            else:
+                spectrogram = log_mel(waveform, self.card.spectrogram)
+            lead = max(measures["leading_silence_s"] - self.card.audio.margin_seconds, 0.0)
+            yield Piece(start + lead, waveform, spectrogram, measures)
+            start += measures["duration_s"]
+
+    def _recordings(self, take: Path | str | np.ndarray) -> Iterator[Recording]:
+        seconds = self.card.audio.max_seconds
+        if not isinstance(take, np.ndarray):
+            path = Path(take)
+            if not path.is_file():
+                path.stat()  # says why, where there is nothing of that name
+                raise Reject("not a file")
+            yield from read_pieces(path, seconds)
+            return
+        if take.ndim != 1 or not take.size or not np.issubdtype(take.dtype, np.floating):
+            raise Reject(f"not a waveform: {take.dtype} of shape {take.shape}, needed is float of shape (samples,)")
+        for first in range(0, len(take), size := round(seconds * SAMPLE_RATE)):
+            waveform = take[first : first + size].astype(np.float32)
+            check_samples(waveform)
+            yield Recording(waveform, SAMPLE_RATE, "waveform", float(np.mean(np.abs(waveform) >= 0.99)))
+
+    def score(self, take: Path | str | np.ndarray, progress: Callable[[float], object] = lambda seconds: None) -> Score:
+        """The score of a recording of any length, in bounded memory.
+
+        `progress` is called with the seconds of each piece that is done. Raises `Reject` for what cannot be read.
+        """
+        return self.score_pieces(self.pieces(take), progress)
+
+    def score_pieces(self, pieces: Iterable[Piece], progress: Callable = lambda seconds: None) -> Score:
+        """The score of a recording whose pieces are already there."""
+        measures: list[dict] = []
+        windows: list[Window] = []
+        logits = np.zeros(len(self.card.classes))
+        speech = np.zeros(COUNT)
+        for piece in pieces:
+            measures.append(piece.measures)
+            if len(piece.waveform):
+                starts, window_values = self.window_logits(piece.spectrogram)
+                logits += window_values.sum(axis=0, dtype=np.float64)
+                windows += self._windows(piece, starts, window_values)
+                speech += clip_features(piece.spectrogram, self.card).sum(axis=0)
+            progress(piece.measures["duration_s"])
+        return self._judge(merge_measures(measures), windows, logits, speech)
+
+    def window_logits(self, spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """First frames of a spectrogram's windows, and their logits (windows, classes)."""
+        (starts,), (logits,) = window_logits(
+            self.model, [spectrogram], self.card.window, self.card.window_hop, BATCH_SIZE
+        )
+        return starts, logits
+
+    def log_odds(self, logits: np.ndarray) -> np.ndarray:
+        """Calibrated log-odds (n,) of the target class for logits (n, classes)."""
+        return one_against_rest(logits / self.card.temperature, self.target)
+
+    def _windows(self, piece: Piece, starts: np.ndarray, logits: np.ndarray) -> list[Window]:
+        frame = self.card.spectrogram.hop_length / SAMPLE_RATE
+        begins = piece.start_s + starts * frame
+        ends = np.minimum(begins + self.card.window * frame, piece.start_s + len(piece.waveform) / SAMPLE_RATE)
+        values = zip(begins, ends, expit(self.log_odds(logits)), strict=True)
+        return [Window(*map(float, row)) for row in values]
+
+    def _judge(self, measures: dict, windows: list[Window], logits: np.ndarray, speech: np.ndarray) -> Score:
+        name, native = self.reference.score.target, self.reference.native_log_odds
+        found = {
+            "native_low": float(expit(native[LOW])),
+            "native_high": float(expit(native[HIGH])),
+            "speech_s": measures["speech_s"],
+            "measures": measures,
+            "windows": windows,
+        }
+        if not windows:
+            refused = refusal(measures, 0.0, None, self.reference.score)
+            return Score(UNSURE, refused, None, {}, percentile=None, **found)
+        logits, speech = logits / len(windows), speech / len(windows)
+        log_odds = self.log_odds(logits[np.newaxis])[0]
+        probability = float(expit(log_odds))
+        refused = refusal(measures, self.reference.typicality.unlikeness(speech), probability, self.reference.score)
+        verdict = UNSURE if refused else name if probability >= 0.5 else f"not {name}"
+        probabilities = softmax(logits / self.card.temperature)
+        return Score(
+            verdict,
+            refused,
+            probability,
+            {label: float(value) for label, value in zip(self.card.classes, probabilities, strict=True)},
+            percentile=self.reference.native_percentile(log_odds),
+            **found,
+        )
+
+
+def merge_measures(pieces: list[dict]) -> dict:
+    """The measures of a recording from those of its pieces: sums of seconds, means over time or over the speech."""
+    if len(pieces) == 1:
+        return pieces[0]
+    rows = {name: np.array([piece[name] for piece in pieces]) for name in pieces[0]}
+    heard = rows["speech_s"] > 0
+    weights = rows["speech_s"] if heard.any() else np.ones(len(pieces))
+    first, last = (np.flatnonzero(heard)[[0, -1]]) if heard.any() else (len(pieces) - 1, len(pieces) - 1)
+    before, after = rows["duration_s"][:first].sum(), rows["duration_s"][last + 1 :].sum()
+    return {
+        "duration_s": float(rows["duration_s"].sum()),
+        "speech_s": float(rows["speech_s"].sum()),
+        "leading_silence_s": float(before + rows["leading_silence_s"][first]),
+        "trailing_silence_s": float(after + rows["trailing_silence_s"][last]),
+        "loudness_dbfs": float(10 * np.log10(np.average(10 ** (rows["loudness_dbfs"] / 10), weights=weights))),
+        "snr_db": float(np.average(rows["snr_db"], weights=weights)),
+        "clipped_fraction": float(np.average(rows["clipped_fraction"], weights=rows["duration_s"])),
+        "bandwidth_hz": float(rows["bandwidth_hz"].max()),
+        "source_rate_hz": pieces[0]["source_rate_hz"],
+        "source_codec": pieces[0]["source_codec"],
+    }
+
+
+def find_takes(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """The files to score: those named, and in folders, sorted, those that look like audio; and what is wrong."""
+    takes, wrong = [], []
+    for path in paths:
+        if not path.is_dir():
+            takes.append(path)
+            continue
+        # os.walk follows no link to a folder, so no loop of them can hold it up.
+        inside = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
+        found = [file for file in inside if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")]
+        takes += found
+        if not found:
+            wrong.append(f"{path}: no recording in this folder. Known: {', '.join(AUDIO_SUFFIXES)}")
+    return takes, wrong
+
+
+def bars(windows: list[Window]) -> str:
+    """A bar for each window, or for each of `BARS_SHOWN` groups of them: empty is 0, full is 1."""
+    groups = np.array_split([window.probability for window in windows], min(len(windows), BARS_SHOWN) or 1)
+    return "".join(BARS[min(int(group.mean() * len(BARS)), len(BARS) - 1)] for group in groups if len(group))
+
+
+def print_table(scores: list[tuple[Path, Score]], target: str, console: Console) -> None:
+    """The scores as people read them, and below them why some are unsure."""
+    names = [path.name for path, _ in scores]
+    shown = [path.name if names.count(path.name) == 1 else str(path) for path, _ in scores]
+    rows = [["verdict", target, "natives below", "speech", "window by window"]]
+    for _, score in scores:
+        answers = ["", ""] if score.verdict == UNSURE else [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
+        rows.append([score.verdict, *answers, f"{score.speech_s:.1f} s", bars(score.windows)])
+    table = Table(box=None, pad_edge=False)
+    table.add_column("take", no_wrap=True, overflow="ellipsis")  # the only one that gives way on a narrow screen
+    for heading, *cells in zip(*rows, strict=True):
+        table.add_column(heading, no_wrap=True, min_width=max(map(len, [heading, *cells])))
+    for name, (verdict, *cells) in zip(shown, rows[1:], strict=True):
+        colour = "yellow" if verdict == UNSURE else "green" if verdict == target else "red"
+        table.add_row(escape(name), f"[{colour}]{verdict}[/]", *cells)
+    console.print(table)
+    for name, (_, score) in zip(shown, scores, strict=True):
+        if score.reason:
+            console.print(f"[yellow]unsure[/] {escape(name)}: {score.reason}", highlight=False)
+    low, high = scores[0][1].native_low, scores[0][1].native_high
+    console.print(f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}.", highlight=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Score recordings with the trained model.")
+    parser.add_argument("takes", type=Path, nargs="+", metavar="FILE_OR_FOLDER")
+    parser.add_argument("--model", type=Path, default=Path("models"), help="folder of the model (default: models)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object a line")
+    parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the one take: spectrogram, timeline, why")
+    args = parser.parse_args()
+
+    takes, wrong = find_takes(args.takes)
+    if args.plot and len(takes) != 1:
+        raise InputError(f"--plot draws a single take, and these are {len(takes)}. Name one file")
+    scorer = Scorer.load(args.model)
+    for line in wrong:
+        print(f"error: {line}", file=sys.stderr)
+    failed = len(wrong)
+    scores = []
+    for path in takes:
+        try:
+            with tqdm(desc=path.name, unit="s", unit_scale=True, delay=2, leave=False) as bar:
+                score = scorer.score(path, bar.update)
+            if args.plot:
+                plot(scorer, path, score, args.plot)
+        except (Reject, OSError) as error:
+            failed += 1
+            reason = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+            if args.json:
+                print(json.dumps({"file": str(path), "error": reason}))
+            else:
+                print(f"error: {path}: {reason}", file=sys.stderr)
+            continue
+        if args.json:
+            print(json.dumps({"file": str(path), **score.as_dict()}))
+        scores.append((path, score))
+    if scores and not args.json:
+        print_table(scores, scorer.reference.score.target, Console())
+    if failed:
+        sys.exit(1)
+
+
+def plot(scorer: Scorer, take: Path, score: Score, target: Path) -> None:
+    """Draw a take into a PNG file."""
+    from accent.picture import draw_take  # matplotlib and captum are slow to import
+
+    with output_file(target) as partial:
+        draw_take(scorer, next(scorer.pieces(take)), score, take.name).savefig(partial, format="png")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,99 @@
+"""Scoring a take: warm and cold, seconds and memory, beside the bare network and the bare imports.
+
+    python -m benchmarks.score
+
+On one core, with the trained model of models/ and a take of 5 s made of the sample's speech. The peers: the network
+alone over the same windows, and a Python that only imports torch, or fastai's vision module as the weekend way does.
+"""
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import torch
+
+from accent.audio import SAMPLE_RATE, read_recording
+from accent.score import Scorer
+from accent.windows import cut, even_starts
+
+SECONDS, REPEATS = 5, 30
+
+
+def make_take(folder: Path) -> Path:
+    """A WAV file of 5 s of speech at 48 kHz, as a browser records it."""
+    import soxr
+
+    clips = sorted(Path("data/sample/fr/clips").iterdir())[:4]
+    speech = np.concatenate([read_recording(clip, 30).waveform for clip in clips])[: SECONDS * SAMPLE_RATE]
+    path = folder / "take.wav"
+    sf.write(path, soxr.resample(speech, SAMPLE_RATE, 48000), 48000, subtype="PCM_16")
+    return path
+
+
+def milliseconds(function: Callable[[], object]) -> float:
+    """The median time of a call, after one that warms up."""
+    function()
+    times = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return 1000 * float(np.median(times))
+
+
+def cold(*command: str) -> tuple[float, float]:
+    """Seconds (the median of five runs) and the largest resident memory in MB of a command."""
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    code = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, sys.executable, *command], check=True, capture_output=True, text=True
+    )
+    return float(np.median(times)), int(done.stdout) / 1024
+
+
+def main() -> None:
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        take = make_take(Path(folder))
+        scorer = Scorer.load("models")
+        spectrogram = next(scorer.pieces(take)).spectrogram
+        card = scorer.card
+        starts = even_starts(len(spectrogram), card.window, card.window_hop)
+        windows = torch.from_numpy(np.stack([cut(spectrogram, start, card.window) for start in starts])).float() / 255
+
+        def network() -> None:
+            with torch.inference_mode():
+                scorer.model(windows)
+
+        warm, bare = milliseconds(lambda: scorer.score(take)), milliseconds(network)
+        print(
+            f"a warm take of {SECONDS} s, one core: {warm:.0f} ms; the network alone {bare:.0f} ms: {warm / bare:.2f}"
+        )
+        rows = {
+            "python -m accent.score TAKE": cold("-m", "accent.score", str(take)),
+            "import torch": cold("-c", "import torch"),
+            "from fastai.vision.all import load_learner": cold("-c", "from fastai.vision.all import load_learner"),
+        }
+        ours, _ = rows["python -m accent.score TAKE"]
+        for name, (seconds, megabytes) in rows.items():
+            print(f"{name:44} {seconds:5.2f} s ({ours / seconds:.2f}), at most {megabytes:,.0f} MB")
+    print(f"this process: at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+
+
+if __name__ == "__main__":
+    main()

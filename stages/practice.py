@@ -1,0 +1,81 @@
+"""Score one's own recordings of ordered levels, and say how well the model orders them."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.special import logit
+
+from accent.errors import InputError, Reject, run
+from accent.outputs import output_file, output_folder
+from accent.params import load_params
+from accent.picture import draw_levels
+from accent.practice import PracticeParams, find_recordings, summarise
+from accent.reference import HIGH, LOW
+from accent.score import Scorer
+
+COLUMNS = [
+    *("level", "recording", "verdict", "reason", "error"),
+    *("speech_s", "probability", "log_odds", "percentile"),
+]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("practice", type=Path, help="folder with a folder of recordings for every level")
+    parser.add_argument("metrics", type=Path)
+    parser.add_argument("pictures", type=Path, help="folder for the table of recordings and the strip plot")
+    args = parser.parse_args()
+
+    params = load_params("practice", PracticeParams)
+    recordings = find_recordings(args.practice, params.levels)
+    scorer = Scorer.load(args.model)
+    rows = []
+    for level, path in recordings:
+        row = {"level": level, "recording": path.name, "verdict": "", "reason": "", "error": ""}
+        try:
+            score = scorer.score(path)
+        except Reject as error:
+            rows.append(row | {"error": str(error)})
+            continue
+        row |= {"verdict": score.verdict, "reason": score.reason, "speech_s": score.speech_s}
+        if score.probability is not None:
+            odds = float(logit(np.clip(score.probability, 1e-12, 1 - 1e-12)))
+            row |= {"probability": score.probability, "log_odds": odds, "percentile": score.percentile}
+        rows.append(row)
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    heard = table.dropna(subset="log_odds")
+    for level in params.levels:
+        if level not in set(heard["level"]):
+            raise InputError(f"{args.practice}/{level}: no recording of it can be scored. See 'python -m accent.score'")
+
+    target = scorer.reference.score.target
+    by_level = heard.groupby("level")
+    metrics = {
+        "target": target,
+        "mean_probability": {level: float(by_level.get_group(level)["probability"].mean()) for level in params.levels},
+        **summarise({level: by_level.get_group(level)["log_odds"] for level in params.levels}, params),
+        "recordings": {level: len(by_level.get_group(level)) for level in params.levels},
+        "unsure": int((heard["verdict"] == "unsure").sum()),
+        "not_scored": len(table) - len(heard),
+    }
+    native = scorer.reference.native_log_odds
+    with output_folder(args.pictures) as partial:
+        table.to_csv(partial / "recordings.csv", index=False)
+        figure = draw_levels(heard, params.levels, (native[LOW], native[HIGH]), target)
+        figure.savefig(partial / "levels.png", facecolor="white")
+    with output_file(args.metrics) as partial:
+        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    means = ", ".join(f"{level} {mean:.2f}" for level, mean in metrics["mean_probability"].items())
+    print(
+        f"{args.metrics}: {len(heard)} recordings, mean probability of {target}: {means}; "
+        f"{metrics['pairs_ordered_rightly']:.0%} of the pairs ordered rightly, {metrics['unsure']} unsure, "
+        f"{metrics['not_scored']} not scored"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

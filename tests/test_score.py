@@ -1,0 +1,429 @@
+"""The scorer and its command, on a model trained for two epochs: that it says rightly what the model says."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile as sf
+
+from accent.audio import read_recording
+from accent.errors import InputError, Reject
+from accent.score import Scorer, bars, find_takes, merge_measures
+from tests.conftest import ROOT, run, sample_clips
+from tests.test_audio import with_ffmpeg, with_soundfile
+
+RATE = 16000
+
+
+def command(*arguments: str | Path, ok: bool = True, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    return run(sys.executable, "-m", "accent.score", *map(str, arguments), cwd=cwd, ok=ok, PYTHONPATH=str(ROOT))
+
+
+def json_lines(done: subprocess.CompletedProcess) -> list[dict]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def speech(locale: str = "fr", seconds: float = 5.0) -> np.ndarray:
+    """Real speech of the sample, as many seconds as asked for, at 16 kHz."""
+    pieces, length = [], 0
+    for path in sample_clips(locale):
+        pieces.append(read_recording(path, 30).waveform)
+        length += len(pieces[-1])
+        if length >= seconds * RATE:
+            break
+    return np.resize(np.concatenate(pieces), round(seconds * RATE)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def scorer(trained) -> Scorer:
+    return Scorer.load(trained / "models")
+
+
+@pytest.fixture(scope="module")
+def predictions(trained) -> pd.DataFrame:
+    return pd.read_parquet(trained / "data" / "predictions.parquet")
+
+
+def test_clips_of_the_test_split_get_the_numbers_of_evaluate(scorer, predictions):
+    """Scored from their files: the same probabilities, windows and refusals, to 1e-4."""
+    files = {path.stem: path for locale in ("fr", "en") for path in sample_clips(locale)}
+    assert len(predictions) > 20
+    temperature = scorer.card.temperature
+    for row in predictions.itertuples():
+        score = scorer.score(files[row.clip_id])
+        assert score.probability == pytest.approx(row.probability_french, abs=1e-4)
+        assert score.probabilities["english"] == pytest.approx(row.probability_english, abs=1e-4)
+        odds = np.array([logits[1] - logits[0] for logits in row.window_logits]) / temperature
+        assert [window.probability for window in score.windows] == pytest.approx(1 / (1 + np.exp(-odds)), abs=1e-4)
+        assert (score.refused.kind if score.refused else "") == row.refused
+        assert score.verdict == ("unsure" if row.refused else "french" if row.predicted == "french" else "not french")
+
+
+def test_the_native_range_is_that_of_the_native_test_clips(scorer, predictions):
+    natives = predictions.loc[predictions["label"] == "french", "probability_french"]
+    score = scorer.score(speech())
+    assert score.native_low == pytest.approx(np.percentile(natives, 5), abs=0.02)
+    assert score.native_high == pytest.approx(np.percentile(natives, 95), abs=0.02)
+    assert score.percentile == pytest.approx(100 * (natives < score.probability).mean(), abs=6)
+
+
+def test_windows_are_where_the_speech_is_in_the_file(scorer):
+    plain = scorer.score(speech(seconds=4))
+    late = scorer.score(np.concatenate([np.zeros(2 * RATE, np.float32), speech(seconds=4)]))
+    assert len(plain.windows) == len(late.windows)
+    for early, shifted in zip(plain.windows, late.windows, strict=True):
+        assert shifted.start_s - early.start_s == pytest.approx(2, abs=0.1)  # the margin of silence that stays
+        assert shifted.end_s - shifted.start_s == pytest.approx(1.5, abs=0.02)
+        assert shifted.probability == pytest.approx(early.probability, abs=0.02)
+
+
+def test_a_long_recording_is_the_mean_over_its_pieces(scorer):
+    long = np.concatenate([speech("fr", 30), speech("en", 30), speech("fr", 15)])
+    whole = scorer.score(long)
+    parts = [scorer.score(part) for part in (long[: 30 * RATE], long[30 * RATE : 60 * RATE], long[60 * RATE :])]
+    odds = [np.log(part.probability / (1 - part.probability)) for part in parts]
+    counts = [len(part.windows) for part in parts]
+    expected = 1 / (1 + np.exp(-np.average(odds, weights=counts)))
+    assert whole.probability == pytest.approx(expected, abs=1e-4)
+    assert len(whole.windows) == sum(counts)
+    assert whole.speech_s == pytest.approx(sum(part.speech_s for part in parts))
+    assert whole.windows[-1].end_s == pytest.approx(75, abs=1)
+
+
+def test_measures_of_pieces_are_those_of_the_whole():
+    base = {"leading_silence_s": 1.0, "trailing_silence_s": 2.0, "loudness_dbfs": -20.0, "snr_db": 30.0}
+    base |= {"clipped_fraction": 0.0, "bandwidth_hz": 4000.0, "source_rate_hz": 8000, "source_codec": "X"}
+    empty = base | {"duration_s": 10.0, "speech_s": 0.0, "leading_silence_s": 10.0, "trailing_silence_s": 0.0}
+    full = base | {"duration_s": 30.0, "speech_s": 6.0, "clipped_fraction": 0.1, "bandwidth_hz": 7000.0}
+    merged = merge_measures([empty, full, empty | {"snr_db": 0.0}])
+    assert merged["duration_s"] == 50
+    assert merged["speech_s"] == 6
+    assert merged["leading_silence_s"] == 11
+    assert merged["trailing_silence_s"] == 12
+    assert merged["snr_db"] == 30
+    assert merged["clipped_fraction"] == pytest.approx(0.06)
+    assert merged["bandwidth_hz"] == 7000
+    assert merge_measures([full]) is full
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "container", "subtype"),
+    [
+        (8000, 1, "WAV", "PCM_16"),
+        (44100, 2, "FLAC", "PCM_24"),
+        (48000, 6, "WAV", "FLOAT"),
+        (192000, 8, "WAV", "PCM_24"),
+    ],
+)
+def test_any_rate_and_channel_count_gives_about_the_same_score(scorer, tmp_path, rate, channels, container, subtype):
+    import soxr
+
+    plain = speech(seconds=4)
+    data = np.repeat(soxr.resample(plain, RATE, rate)[:, np.newaxis], channels, axis=1)
+    path = tmp_path / f"take.{container.lower()}"
+    sf.write(path, data, rate, subtype=subtype, format=container)
+    expected, score = scorer.score(plain), scorer.score(path)
+    assert score.probability == pytest.approx(expected.probability, abs=0.1)
+    assert score.measures["source_rate_hz"] == rate
+
+
+# --- when it cannot tell
+
+
+def music(seconds: float = 5.0) -> np.ndarray:
+    """A tune of plucked harmonic tones that die away before the next."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    generator = np.random.default_rng(3)
+    tune = np.zeros_like(time)
+    for start in np.arange(0, seconds, 0.4):
+        pitch = 330 * 2 ** (generator.choice([0, 2, 4, 5, 7, 9, 12]) / 12)
+        decay = np.exp(-15 * np.clip(time - start, 0, None)) * (time >= start)
+        tune += decay * sum(np.sin(2 * np.pi * pitch * h * time) / h for h in range(1, 20))
+    tune += 1e-4 * generator.standard_normal(len(time))
+    return (0.3 * tune / np.abs(tune).max()).astype(np.float32)
+
+
+def noisy(snr_db: float) -> np.ndarray:
+    clean = speech()
+    noise = np.random.default_rng(0).standard_normal(len(clean)) * np.sqrt(np.mean(clean**2)) * 10 ** (-snr_db / 20)
+    return (clean + noise).astype(np.float32)
+
+
+def telephone() -> np.ndarray:
+    """The band of a telephone, and 8,000 samples a second."""
+    from scipy.signal import firwin
+
+    return np.convolve(speech(), firwin(801, [300, 3400], pass_zero=False, fs=RATE), "same").astype(np.float32)
+
+
+CANNOT_TELL = {
+    "silent": lambda: np.zeros(5 * RATE, np.float32),
+    "too little speech": lambda: np.concatenate(
+        [np.zeros(RATE, np.float32), speech(seconds=0.6), np.zeros(RATE, np.float32)]
+    ),
+    "too noisy": lambda: noisy(3),
+    "clipped": lambda: np.clip(8 * speech(), -1, 1),
+    "muffled": telephone,
+    "unlike speech": music,
+}
+
+
+@pytest.mark.parametrize("kind", CANNOT_TELL)
+def test_it_says_when_it_cannot_tell_and_what_to_do(scorer, kind):
+    score = scorer.score(CANNOT_TELL[kind]())
+    assert score.verdict == "unsure"
+    assert score.refused.kind == kind
+    assert ": " in score.reason  # what is wrong: what to do
+
+
+def test_scraps_of_speech_are_no_reason_to_fail(scorer):
+    """Each piece has too little to be a clip, but all together there is enough."""
+    scrap = np.concatenate([speech(seconds=0.6), np.zeros(round(29.4 * RATE), np.float32)])
+    score = scorer.score(np.tile(scrap, 4))
+    assert score.verdict == "unsure"
+    assert score.refused.kind == "too many pauses"
+    assert score.probability is None
+    assert score.windows == []
+
+
+def test_noise_of_every_colour_is_not_judged(scorer):
+    generator = np.random.default_rng(1)
+    for colour in (0, 1, 2):
+        spectrum = np.fft.rfft(generator.standard_normal(5 * RATE))
+        spectrum /= np.maximum(np.arange(len(spectrum)), 1) ** (colour / 2)
+        noise = np.fft.irfft(spectrum)
+        assert scorer.score((0.3 * noise / np.abs(noise).max()).astype(np.float32)).verdict == "unsure"
+
+
+# --- the command
+
+
+def test_json_has_every_field_and_the_table_is_readable(trained, tmp_path):
+    for number, path in enumerate(sample_clips("fr")[:2]):
+        shutil.copy(path, tmp_path / f"take {number}.mp3")
+    (tmp_path / "notes.txt").write_text("no recording")
+    lines = json_lines(command(tmp_path, "--json", "--model", trained / "models"))
+    assert [Path(line["file"]).name for line in lines] == ["take 0.mp3", "take 1.mp3"]
+    fields = "file verdict reason probability probabilities native_low native_high percentile speech_s measures windows"
+    assert list(lines[0]) == fields.split()
+    assert list(lines[0]["windows"][0]) == ["start_s", "end_s", "probability"]
+    assert 0 <= lines[0]["probability"] <= 1
+    table = command(tmp_path, "--model", trained / "models").stdout
+    assert "take 0.mp3" in table
+    assert any(bar in table for bar in "▁▂▃▄▅▆▇█")
+    assert max(map(len, table.splitlines())) <= 80
+
+
+def test_files_that_cannot_be_read_do_not_hold_up_the_others(trained, tmp_path):
+    good = tmp_path / "good.mp3"
+    shutil.copy(sample_clips("fr")[0], good)
+    (tmp_path / "bad.mp3").write_bytes(b"%PDF-1.7\n" + bytes(range(256)) * 40)
+    done = command(tmp_path, tmp_path / "absent.wav", "--json", "--model", trained / "models", ok=False)
+    assert done.returncode == 1
+    lines = {Path(line["file"]).name: line for line in json_lines(done)}
+    assert list(lines["bad.mp3"]) == ["file", "error"]
+    assert lines["bad.mp3"]["error"].startswith("not audio")
+    assert lines["absent.wav"]["error"] == "No such file or directory"
+    assert lines["good.mp3"]["probability"] is not None
+    assert "Traceback" not in done.stderr
+
+
+def test_the_plot_is_a_picture(trained, tmp_path):
+    command(sample_clips("fr")[0], "--plot", tmp_path / "out.png", "--model", trained / "models")
+    assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+    done = command(*sample_clips("fr")[:2], "--plot", tmp_path / "two.png", "--model", trained / "models", ok=False)
+    assert "--plot draws a single take, and these are 2" in done.stderr
+
+
+def test_folders_are_searched_and_loops_of_links_are_not_followed(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "loop").symlink_to(tmp_path)
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    for name in ("b.WAV", "a.mp3", ".hidden.mp3"):
+        (tmp_path / "inner" / name).touch()
+    (tmp_path / "empty").mkdir()
+    takes, wrong = find_takes([tmp_path, tmp_path / "empty", tmp_path / "self"])
+    assert [path.name for path in takes] == ["a.mp3", "b.WAV", "self"]
+    assert len(wrong) == 1
+    assert "no recording in this folder" in wrong[0]
+
+
+# --- bad input
+
+
+def bad_files(folder: Path) -> dict[str, tuple[Path, str]]:
+    wav = with_soundfile(speech(), RATE, "WAV", "PCM_16")
+    m4a = with_ffmpeg(speech(), RATE, "mp4", "aac")
+    nan = speech()
+    nan[100] = np.nan
+    huge = speech()
+    huge[100] = 1e30
+    contents = {
+        "zero.wav": (b"", "empty|not audio"),
+        "renamed.mp3": (b"%PDF-1.7\n" + bytes(range(256)) * 400, "not audio"),
+        "nan.wav": (with_soundfile(nan, RATE, "WAV", "FLOAT"), "broken: samples that are no finite numbers"),
+        "huge.wav": (with_soundfile(huge, RATE, "WAV", "FLOAT"), r"broken: samples up to 1e\+30"),
+        "cut.m4a": (m4a[: len(m4a) // 2], "not audio"),
+        "cut.wav": (wav[: len(wav) // 2], "truncated"),
+    }
+    for name, (data, _) in contents.items():
+        (folder / name).write_bytes(data)
+    return {name: (folder / name, reason) for name, (_, reason) in contents.items()}
+
+
+def test_bad_files_are_a_clear_line_each(scorer, tmp_path):
+    for path, reason in bad_files(tmp_path).values():
+        with pytest.raises(Reject, match=f"^({reason})") as reject:
+            scorer.score(path)
+        assert "\n" not in str(reject.value)
+
+
+def test_neither_a_folder_nor_a_loop_nor_a_device_is_a_take(scorer, tmp_path, trained):
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(OSError, match="symbolic links"):
+        scorer.score(loop)
+    for path in (tmp_path, Path("/dev/zero")):
+        with pytest.raises(Reject, match="not a file"):
+            scorer.score(path)
+    done = command(loop, "/dev/zero", "--model", trained / "models", ok=False)
+    assert "Too many levels of symbolic links" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_is_no_waveform_is_said_to_be_none(scorer):
+    for wrong in (np.zeros((2, 16000), np.float32), np.zeros(0, np.float32), np.zeros(16000, np.int16)):
+        with pytest.raises(Reject, match="not a waveform"):
+            scorer.score(wrong)
+    with pytest.raises(Reject, match="no finite numbers"):
+        scorer.score(np.full(RATE, np.nan, np.float32))
+
+
+def peak_memory_mb(*arguments: str | Path) -> float:
+    """The command's largest resident memory, by the kernel's own account."""
+    code = (
+        "import resource, sys, subprocess; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)"
+    )
+    command = [sys.executable, "-c", code, sys.executable, "-m", "accent.score", *map(str, arguments)]
+    return float(run(*command, cwd=ROOT).stdout)
+
+
+def test_ten_hours_of_silence_and_many_channels_fit_in_bounded_memory(trained, tmp_path):
+    silence = tmp_path / "silence.wav"
+    with sf.SoundFile(silence, "w", 8000, 1, "PCM_16") as file:
+        file.write(np.zeros(8000, np.float32))
+    header = bytearray(silence.read_bytes()[:44])
+    hours = 10 * 3600 * 8000 * 2
+    header[4:8], header[40:44] = (hours + 36).to_bytes(4, "little"), hours.to_bytes(4, "little")
+    silence.write_bytes(header)
+    os.truncate(silence, 44 + hours)  # a sparse file of zeros
+    channels = tmp_path / "channels.wav"
+    sf.write(channels, np.repeat(speech()[:, np.newaxis], 8, axis=1).repeat(12, axis=0), 192000, subtype="FLOAT")
+    for path in (silence, channels):
+        assert peak_memory_mb(path, "--model", trained / "models") < 1000
+    score = json_lines(command(silence, "--json", "--model", trained / "models"))[0]
+    assert score["verdict"] == "unsure"
+    assert score["measures"]["duration_s"] == pytest.approx(36000)
+
+
+def test_a_long_recording_is_streamed(trained, tmp_path):
+    """Ten minutes take the memory of one, give or take what their windows take."""
+    sizes = []
+    for name, minutes in (("one", 1), ("ten", 10)):
+        path = tmp_path / f"{name}.flac"
+        minute = speech(seconds=60)
+        with sf.SoundFile(path, "w", RATE, 1, "PCM_16", format="FLAC") as file:
+            for _ in range(minutes):
+                file.write(minute)
+        sizes.append(peak_memory_mb(path, "--model", trained / "models"))
+    assert sizes[1] - sizes[0] < 40
+
+
+# --- a model folder that was tampered with
+
+
+def tamper(folder: Path, name: str, change) -> None:
+    document = json.loads((folder / name).read_text())
+    (folder / name).write_text(json.dumps(change(document)))
+
+
+TAMPERED = {
+    "no JSON": (lambda f: (f / "accent.json").write_bytes(b"\xff\xfe{"), "accent.json: not valid JSON"),
+    "nested": (lambda f: (f / "accent.json").write_text("[" * 100000), "accent.json: not valid JSON"),
+    "a list": (lambda f: (f / "accent.json").write_text("[]"), "accent.json"),
+    "a window of a year": (
+        lambda f: tamper(f, "accent.json", lambda d: d | {"window_seconds": 3e7}),
+        "window_seconds: Input should be less than or equal to 30",
+    ),
+    "a transform of a terabyte": (
+        lambda f: tamper(f, "accent.json", lambda d: d | {"spectrogram": d["spectrogram"] | {"n_fft": 10**12}}),
+        "n_fft: Input should be less than or equal to 8192",
+    ),
+    "another network": (
+        lambda f: tamper(f, "accent.json", lambda d: d | {"arch": "resnet34"}),
+        "does not fit resnet34",
+    ),
+    "no network": (lambda f: tamper(f, "accent.json", lambda d: d | {"arch": "os.system"}), "no network 'os.system'"),
+    "other weights": (lambda f: (f / "accent.safetensors").write_bytes(b"x" * 100), "not the weights"),
+    "no reference": (lambda f: (f / "reference.json").unlink(), "reference.json: no such file"),
+    "another reference": (
+        lambda f: tamper(f, "reference.json", lambda d: d | {"weights_sha256": "0"}),
+        "reference.json is of another model",
+    ),
+    "a target that is no class": (
+        lambda f: tamper(f, "reference.json", lambda d: d | {"score": d["score"] | {"target": "german"}}),
+        "score.target: no class 'german'. The model's: english, french",
+    ),
+    "few percentiles": (
+        lambda f: tamper(f, "reference.json", lambda d: d | {"native_log_odds": [0.0]}),
+        "native_log_odds",
+    ),
+    "a smaller matrix": (
+        lambda f: tamper(f, "reference.json", lambda d: d | {"typicality": d["typicality"] | {"mean": [0.0]}}),
+        "mean and precision must have",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_a_tampered_model_is_one_clear_line(trained, tmp_path, what):
+    folder = tmp_path / "models"
+    shutil.copytree(trained / "models", folder)
+    change, expected = TAMPERED[what]
+    change(folder)
+    with pytest.raises(InputError) as error:
+        Scorer.load(folder)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_weights_of_another_shape_are_refused_even_with_the_right_hash(trained, tmp_path):
+    import hashlib
+
+    from accent.model import build_model, save_model
+
+    folder = tmp_path / "models"
+    shutil.copytree(trained / "models", folder)
+    card = json.loads((folder / "accent.json").read_text())
+    del card["weights_sha256"]
+    save_model(folder, build_model("resnet18", 3), card)
+    assert (
+        hashlib.sha256((folder / "accent.safetensors").read_bytes()).hexdigest() in (folder / "accent.json").read_text()
+    )
+    with pytest.raises(InputError, match="does not fit resnet18"):
+        Scorer.load(folder)
+
+
+def test_bars_are_one_a_window_or_fewer():
+    from accent.score import Window
+
+    assert bars([]) == ""
+    assert bars([Window(0, 1, 0.0), Window(1, 2, 1.0), Window(2, 3, 0.5)]) == "▁█▅"
+    assert len(bars([Window(n, n + 1, 0.5) for n in range(1000)])) == 16
