@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,14 +22,14 @@ from PIL import Image
 
 from accent import phrases, refusal
 from accent.align import align
-from accent.audio import FULL_SCALE, SAMPLE_RATE, decode_clip
+from accent.audio import SAMPLE_RATE, decode_clip
 from accent.copies import score_range
 from accent.errors import InputError, Reject, run
 from accent.picture import draw_pair, draw_take, draw_trend
 from accent.prompts import Prompts
-from accent.score import UNSURE, Piece, Score, Scorer
+from accent.score import UNSURE, Piece, Score, Scorer, Window
 from accent.spectrogram import log_mel
-from accent.timeline import least_native
+from accent.timeline import least_native, within
 
 # Gradio reads these when it is imported: nothing is reported to its makers.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -56,6 +57,11 @@ class Take:
     piece: Piece
     low: float | None  # the range of scores of the same performance in other codecs and levels
     high: float | None
+
+    @property
+    def windows(self) -> list[Window]:
+        """The windows of the piece, which is all of a take that is not longer than `decode.max_seconds`."""
+        return within(self.score.windows, self.piece)
 
 
 @dataclass(frozen=True)
@@ -96,12 +102,10 @@ def stretch(take: Take, start_s: float, end_s: float) -> tuple[int, np.ndarray]:
 def make_take(scorer: Scorer, file: Path, sentence: str) -> Take:
     """Score a recording; raises `Reject` or `OSError` where it cannot be read."""
     score = scorer.score(file)
-    piece = next(piece for piece in scorer.pieces(file) if len(piece.waveform) or not score.windows)
-    if score.windows:
-        of_piece = scorer.score(piece.waveform.astype(np.float32) / FULL_SCALE)
-        low, high = score_range(scorer, of_piece, piece.waveform)
-    else:
-        low = high = None
+    piece = scorer.first_heard(file)
+    low = high = score.probability
+    if score.probability is not None and score.measures["duration_s"] <= scorer.card.audio.max_seconds:
+        low, high = score_range(scorer, piece.waveform, score.probability)
     return Take(file, sentence, score, piece, low, high)
 
 
@@ -142,7 +146,7 @@ class Page:
                     editable=False,
                     **NO_SHARING,
                 )
-                verdict = gr.HTML(f"<p>{say['no_take']}</p>", label=say["verdict"], elem_id="verdict")
+                verdict = gr.HTML(f"<p>{say['no_take']}</p>", elem_id="verdict")
             with gr.Column(min_width=320, scale=2):
                 gr.Markdown(say["picture"])
                 picture = self._image("picture", say["picture"])
@@ -203,8 +207,12 @@ class Page:
         return [gr.update(value=value, visible=value is not None) for value in values[:NATIVES_SHOWN]]
 
     def _natives(self, sentence: str) -> list[np.ndarray]:
-        recordings = self.prompts.recordings(sentence, NATIVES_SHOWN) if self.prompts else []
-        return [decode_clip(audio, self.scorer.card.audio)[0] for _, audio in recordings]
+        """The native recordings of a sentence that can be used: the corpus has others, which `decode` rejects."""
+        found = []
+        for _, audio in self.prompts.recordings(sentence, NATIVES_SHOWN) if self.prompts else []:
+            with suppress(Reject):
+                found.append(decode_clip(audio, self.scorer.card.audio)[0])
+        return found
 
     def score(self, file: str | None, sentence: str, takes: list[Take]) -> list:
         """All that there is to see of a new take."""
@@ -243,18 +251,15 @@ class Page:
     def verdict(self, take: Take) -> str:
         """The verdict in words, as HTML."""
         score, say = take.score, self.say
-        if score.verdict == UNSURE:
-            kind, text = "unsure", say["unsure"]
-        elif score.verdict == self.target:
-            kind, text = "native", say["sounds"].format(target=self.target)
-        else:
-            kind, text = "foreign", say["does_not"].format(target=self.target)
+        kind = {UNSURE: "unsure", self.target: "native"}.get(score.verdict, "foreign")
+        text = self._verdict(score)
         lines = [f'<p class="verdict {kind}" role="status">{html.escape(text)}</p>']
         if score.refused:
             lines.append(f'<p class="warning">{html.escape(score.refused.say(self.reasons))}</p>')
         else:
             numbers = {"low": score.native_low, "high": score.native_high, "percentile": score.percentile}
-            lines.append(f"<p>{say['score'].format(target=self.target, probability=score.probability, **numbers)}</p>")
+            text = say["score"].format(target=html.escape(self.target), probability=score.probability, **numbers)
+            lines.append(f"<p>{text}</p>")
             lines.append(f"<p>{say['same'].format(low=take.low, high=take.high)}</p>")
         measures = score.measures
         quality = say["quality"].format(
@@ -267,17 +272,17 @@ class Page:
             lines.append(f'<p class="warning">{say["loud"]}</p>')
         return "\n".join(lines)
 
+    def _verdict(self, score: Score) -> str:
+        key = {UNSURE: "unsure", self.target: "sounds"}.get(score.verdict, "does_not")
+        return self.say[key].format(target=self.target)
+
     def _moments(self, take: Take) -> list[tuple[str, str]]:
         text = self.say["moment"]
-        found = [window for window in least_native(take.score.windows) if window.start_s < self._end(take)]
+        found = least_native(take.windows)
         return [
             (text.format(start=start, end=end, probability=probability), f"{start} {end}")
             for start, end, probability in found
         ]
-
-    @staticmethod
-    def _end(take: Take) -> float:
-        return take.piece.start_s + len(take.piece.waveform) / SAMPLE_RATE
 
     def play_moment(self, moment: str | None, takes: list[Take]) -> dict:
         """The stretch that was chosen."""
@@ -288,10 +293,10 @@ class Page:
 
     def play_at(self, takes: list[Take], axis: TimeAxis | None, event: gr.SelectData) -> dict:
         """The window whose middle is nearest to where the picture was clicked."""
-        if not takes or axis is None or not takes[-1].score.windows:
+        if not takes or axis is None or not takes[-1].windows:
             return gr.update(value=None, visible=False)
         seconds = axis.begin + event.index[0] * axis.step
-        windows = takes[-1].score.windows
+        windows = takes[-1].windows
         nearest = min(windows, key=lambda window: abs((window.start_s + window.end_s) / 2 - seconds))
         return gr.update(value=stretch(takes[-1], nearest.start_s, nearest.end_s), visible=True)
 
@@ -309,17 +314,16 @@ class Page:
                 number,
                 "" if take.score.refused else f"{take.score.probability:.0%}",
                 "" if take.score.refused else f"{take.low:.0%} - {take.high:.0%}",
-                self.say["unsure"] if take.score.refused else take.score.verdict,
+                self._verdict(take.score),
                 take.sentence,
             ]
             for number, take in enumerate(takes, 1)
         ]
 
     def _change(self, takes: list[Take]) -> str:
-        sure = [take for take in takes if not take.score.refused]
-        if len(sure) < 2 or sure[-1] is not takes[-1]:
+        if len(takes) < 2 or any(take.score.refused for take in takes[-2:]):
             return ""
-        before, now = sure[-2:]
+        before, now = takes[-2:]
         real = now.low > before.high or now.high < before.low
         return self.say["change_real" if real else "change_none"]
 
@@ -330,7 +334,7 @@ class Page:
         try:
             return self.say["saved"].format(count=len(takes), folder=save_takes(Path(folder), takes))
         except OSError as error:
-            return f"{folder}: {error.strerror}"
+            return f"`{folder}`: {error.strerror or error}"
 
 
 def save_takes(folder: Path, takes: list[Take]) -> Path:
@@ -364,7 +368,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the learner's page on this machine.")
     parser.add_argument("--model", type=Path, default=Path("models"), help="folder of the model (default: models)")
     parser.add_argument("--clips", type=Path, default=Path("data/clips"), help="clips with sentences to read")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--port", type=int, default=7860, choices=range(1, 65536), metavar="1-65535")
     args = parser.parse_args()
 
     scorer = Scorer.load(args.model)
@@ -373,7 +377,9 @@ def main() -> None:
     except InputError as error:
         print(f"no sentences to read: {error}")
         prompts = None
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that what follows is tidied up then, too
+    for name in ("SIGTERM", "SIGHUP"):  # so that what follows is tidied up then, too
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.default_int_handler)
     # Gradio keeps recordings in a folder while the page runs; it is gone afterwards.
     with tempfile.TemporaryDirectory(prefix="accent-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary
@@ -393,7 +399,7 @@ def main() -> None:
                 theme=gr.themes.Default(font=fonts, font_mono=["monospace"]),
             )
         except OSError:
-            raise InputError(f"--port: {args.port} is in use. Name another") from None
+            raise InputError(f"--port: {args.port} is in use, or not for you to use. Name another") from None
         print(f"Accent is at http://127.0.0.1:{args.port} (in French: /fr). Ctrl-C stops it.", flush=True)
         page.block_thread()
 

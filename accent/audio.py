@@ -115,7 +115,7 @@ def _sndfile_blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:
 def _open_with_ffmpeg(source: bytes | Path) -> Stream:
     try:
         container = av.open(
-            io.BytesIO(source) if isinstance(source, bytes) else str(source),
+            io.BytesIO(source) if isinstance(source, bytes) else str(source.absolute()),  # not "a:b.m4a", a protocol
             options={"format_whitelist": FFMPEG_FORMATS, "protocol_whitelist": "file"},
         )
         if not container.streams.audio:
@@ -129,7 +129,12 @@ def _open_with_ffmpeg(source: bytes | Path) -> Stream:
     except (av.FFmpegError, ValueError) as error:
         raise Reject(f"not audio: neither libsndfile nor FFmpeg can read it ({_ffmpeg_says(error)})") from None
     track_seconds = float((stream.duration or 0) * stream.time_base)
-    seconds = track_seconds or (container.duration or 0) / av.time_base
+    if container.format.name == "aac":  # guessed from the bit rate of the first frames
+        seconds = 0.0
+    elif len(container.streams) == 1:
+        seconds = track_seconds or (container.duration or 0) / av.time_base
+    else:
+        seconds = track_seconds
     return Stream(stream.rate, stream.codec_context.name.upper(), seconds, _ffmpeg_blocks(container))
 
 

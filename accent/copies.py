@@ -6,7 +6,7 @@ import numpy as np
 import soundfile as sf
 
 from accent.audio import FULL_SCALE, SAMPLE_RATE, read_recording
-from accent.score import Score, Scorer
+from accent.score import Scorer
 
 ENCODINGS = (("MP3", "MPEG_LAYER_III"), ("OGG", "OPUS"), ("OGG", "VORBIS"))
 LEVELS_DB = (-10, -20)
@@ -18,13 +18,15 @@ def copies(waveform: np.ndarray) -> list[np.ndarray]:
     result = [original * np.float32(10 ** (level / 20)) for level in LEVELS_DB]
     for container, subtype in ENCODINGS:
         file = io.BytesIO()
-        sf.write(file, original, SAMPLE_RATE, format=container, subtype=subtype)
+        with sf.SoundFile(file, "w", SAMPLE_RATE, 1, subtype, format=container) as output:
+            for first in range(0, len(original), 10 * SAMPLE_RATE):  # libsndfile crashes on minutes of Vorbis at once
+                output.write(original[first : first + 10 * SAMPLE_RATE])
         result.append(read_recording(file.getvalue(), len(original) / SAMPLE_RATE + 1).waveform)
     return result
 
 
-def score_range(scorer: Scorer, score: Score, waveform: np.ndarray) -> tuple[float, float]:
-    """The lowest and the highest probability that a take (int16) and its copies get."""
+def score_range(scorer: Scorer, waveform: np.ndarray, probability: float) -> tuple[float, float]:
+    """The lowest and the highest probability of a take (int16) that got `probability`, and of its copies."""
     again = [scorer.score(copy).probability for copy in copies(waveform)]
-    found = [probability for probability in (score.probability, *again) if probability is not None]
+    found = [probability, *(value for value in again if value is not None)]
     return min(found), max(found)

@@ -1,7 +1,7 @@
 """Which parts of a spectrogram speak for and against the target class.
 
-Integrated gradients (arXiv 1703.01365, captum's) from each window's own mean spectrum: of the methods tried, the one
-whose most important cells matter most when they are taken away (README, "Why it says so").
+Integrated gradients (arXiv 1703.01365, captum's) from each window's own mean spectrum: of the methods tried, none was
+measurably better at naming the cells whose loss moves the score (README, "Why it says so").
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from accent.log_odds import one_against_rest
 from accent.model import ModelCard, clip_logits, window_logits
 from accent.windows import cut, even_starts
 
-STEPS = 8  # of the integral; 16 changed nothing
+STEPS = 8  # of the integral; 16 named no better cells, 4 leave a larger gap between the sum and the score
 WINDOWS_AT_ONCE = 32
 CELL_BANDS = 8  # a cell is a piece of the spectrogram that is taken away at once: 8 of 64 bands ...
 CELL_SECONDS = 0.1  # ... for a tenth of a second
@@ -43,13 +43,14 @@ def attributions(model: nn.Module, card: ModelCard, target: int, spectrogram: np
     """
     starts = even_starts(len(spectrogram), card.window, card.window_hop)
     windows = torch.from_numpy(np.stack([cut(spectrogram, start, card.window) for start in starts])).float() / 255
+    windows = windows.to(next(model.parameters()).device)
     method = IntegratedGradients(LogOdds(model, card, target))
     result = np.zeros((starts[-1] + card.window, spectrogram.shape[1]))
     for first in range(0, len(windows), WINDOWS_AT_ONCE):
         batch = windows[first : first + WINDOWS_AT_ONCE]
         baseline = batch.mean(dim=3, keepdim=True).expand_as(batch)
         added = method.attribute(batch, baseline, n_steps=STEPS, internal_batch_size=WINDOWS_AT_ONCE)
-        for start, window in zip(starts[first:], added.detach().numpy(), strict=False):
+        for start, window in zip(starts[first:], added.detach().cpu().numpy(), strict=False):
             result[start : start + card.window] += window[0].T / len(windows)
     return result[: len(spectrogram)]
 

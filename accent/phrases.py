@@ -10,7 +10,6 @@ ENGLISH = {
     "natives_of_it": "Native recordings of this sentence",
     "native": "Native recording",
     "take": "Your take: record it, or drop a file",
-    "verdict": "Verdict",
     "sounds": "It sounds like {target}",
     "does_not": "It does not sound like {target}",
     "unsure": "Can't tell",
@@ -41,6 +40,8 @@ ENGLISH = {
     "not audio": "It is not a recording in a format that is known here (WAV, MP3, M4A, OGG, FLAC, WebM).",
     "truncated": "Its end is missing: record it or copy it again.",
     "broken": "It is damaged: record it or copy it again.",
+    "sample rate": "Its sample rate is not between 4,000 and 384,000 a second.",
+    "channels": "It has more channels than any recording of a voice.",
     "no_take": "No take yet",
 }
 
@@ -54,18 +55,17 @@ FRENCH = {
     "natives_of_it": "Enregistrements natifs de cette phrase",
     "native": "Enregistrement natif",
     "take": "Votre prise : enregistrez-la, ou déposez un fichier",
-    "verdict": "Verdict",
     "sounds": "Cela sonne comme « {target} »",
     "does_not": "Cela ne sonne pas comme « {target} »",
     "unsure": "Impossible à dire",
-    "score": "Probabilité de « {target} » : <b>{probability:.0%}</b>, plus que {percentile:.0f} % des extraits de "
+    "score": "Probabilité de « {target} » : <b>{probability:.0%}</b>, plus que {percentile:.0f}% des extraits de "
     "test natifs. Neuf sur dix d'entre eux ont obtenu de {low:.0%} à {high:.0%}.",
     "same": "La même prise dans d'autres codecs et niveaux obtient de {low:.0%} à {high:.0%} : une différence plus "
     "petite entre deux prises ne veut rien dire.",
     "quality": "{speech:.1f} s de parole, {loudness:.0f} dBFS, {snr:.0f} dB au-dessus du bruit",
     "quiet": "très faible : montez le niveau d'enregistrement",
     "loud": "proche de la saturation : baissez le niveau d'enregistrement",
-    "picture": "L'étendue des natifs, fenêtre par fenêtre, et ce qui parle pour (bleu) et contre (orange). Cliquez "
+    "picture": "L'étendue des natifs, fenêtre par fenêtre, et ce qui plaide pour (bleu) et contre (orange). Cliquez "
     "pour écouter un passage",
     "moments": "Passages les moins natifs : choisissez-en un pour l'écouter seul",
     "moment": "{start:.1f}-{end:.1f} s : {probability:.0%}",
@@ -86,5 +86,7 @@ FRENCH = {
     "not audio": "Ce n'est pas un enregistrement d'un format connu ici (WAV, MP3, M4A, OGG, FLAC, WebM).",
     "truncated": "La fin manque : enregistrez-le ou copiez-le à nouveau.",
     "broken": "Il est abîmé : enregistrez-le ou copiez-le à nouveau.",
+    "sample rate": "Sa fréquence d'échantillonnage n'est pas entre 4 000 et 384 000 par seconde.",
+    "channels": "Il a plus de canaux qu'un enregistrement de voix.",
     "no_take": "Pas encore de prise",
 }

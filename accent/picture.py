@@ -11,7 +11,7 @@ from accent.audio import FULL_SCALE, SAMPLE_RATE
 from accent.explain import attributions, cells_of
 from accent.model import ModelCard
 from accent.score import Piece, Score, Scorer
-from accent.timeline import curve, least_native
+from accent.timeline import curve, least_native, within
 
 INK = "#808080"  # 4.0:1 against white, 5.3:1 against black
 FOR, AGAINST = "#3f8ad8", "#e0702a"  # told apart by the colour-blind too
@@ -84,8 +84,7 @@ def draw_range(axes: Axes, score: Score, target: str) -> None:
 def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
     """The windows' log-odds, as a curve over the waveform; the least native stretches are shaded."""
     seconds = len(piece.waveform) / SAMPLE_RATE
-    end = piece.start_s + seconds
-    windows = [window for window in score.windows if window.start_s < end and window.end_s > piece.start_s]
+    windows = within(score.windows, piece)
     middles, log_odds = curve(windows)
     size = max(np.abs(log_odds).max(), 2.0) * 1.1
     blocks = np.array_split(piece.waveform.astype(np.float32) / FULL_SCALE, min(len(piece.waveform), 800))

@@ -58,7 +58,7 @@ def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> d
         "mean_log_odds": {level: float(scores.mean()) for level, scores in zip(params.levels, samples, strict=True)},
         "pairs_ordered_rightly": ordered_rightly(*samples),
     }
-    if max(map(len, samples)) > 1:
+    if min(map(len, samples)) > 1:
         drawn = bootstrap(
             samples,
             ordered_rightly,
@@ -70,5 +70,6 @@ def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> d
         interval = {"low": float(drawn.confidence_interval.low), "high": float(drawn.confidence_interval.high)}
         summary["pairs_ordered_rightly_95"] = interval
     ranks = np.repeat(np.arange(len(samples), 0, -1), [len(scores) for scores in samples])
-    summary["kendall_tau"] = float(kendalltau(ranks, np.concatenate(samples)).statistic)
+    tau = kendalltau(ranks, np.concatenate(samples)).statistic
+    summary["kendall_tau"] = None if np.isnan(tau) else float(tau)  # all scores equal: no order at all
     return summary

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
@@ -18,8 +19,11 @@ class Prompts:
         parts = sorted(clips.glob("part-*.parquet"))
         if not parts:
             raise InputError(f"{clips}: no clips here. Run 'dvc repro ingest' or 'dvc pull'")
-        self.dataset = ds.dataset(parts, format="parquet")
-        rows = self.dataset.to_table(columns=METADATA, filter=pc.field("label") == label).to_pandas()
+        try:
+            self.dataset = ds.dataset(parts, format="parquet")
+            rows = self.dataset.to_table(columns=METADATA, filter=pc.field("label") == label).to_pandas()
+        except pa.ArrowInvalid as error:
+            raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force'") from None
         rows = rows[rows["sentence"].str.strip() != ""]
         self.clip_ids = rows.groupby("sentence")["clip_id"].apply(list).to_dict()
         self.sentences = sorted(self.clip_ids)

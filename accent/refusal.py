@@ -31,9 +31,9 @@ FRENCH = {
     "clipped": "saturé : {found:.1%} des échantillons sont au maximum : baissez le niveau, ou éloignez-vous du micro",
     "muffled": "étouffé : rien au-dessus de {found:.0f} Hz, il en faut {needed:.0f} : prenez un autre micro, "
     "sans ligne téléphonique ni casque en mode téléphone",
-    "unlike speech": "différent de la parole que le modèle connaît, {found:.1f} fois plus loin que permis : "
+    "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
     "enregistrez une seule voix, sans musique ni autre bruit",
-    "too close to call": "trop serré : enregistrez davantage, ou une autre phrase",
+    "too close to call": "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
 }
 
 

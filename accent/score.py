@@ -123,6 +123,15 @@ class Scorer:
             yield Piece(start + lead, waveform, spectrogram, measures)
             start += measures["duration_s"]
 
+    def first_heard(self, take: Path | str | np.ndarray) -> Piece:
+        """The first piece with something to hear in it, which is what pictures show; the first of all if none has."""
+        first = None
+        for piece in self.pieces(take):
+            if len(piece.waveform):
+                return piece
+            first = first or piece
+        return first
+
     def _recordings(self, take: Path | str | np.ndarray) -> Iterator[Recording]:
         seconds = self.card.audio.max_seconds
         if not isinstance(take, np.ndarray):
@@ -257,6 +266,7 @@ def print_table(scores: list[tuple[Path, Score]], target: str, console: Console)
     """The scores as people read them, and below them why some are unsure."""
     names = [path.name for path, _ in scores]
     shown = [path.name if names.count(path.name) == 1 else str(path) for path, _ in scores]
+    shown = [os.fsencode(name).decode(errors="replace") for name in shown]  # a name need not be UTF-8
     rows = [["verdict", target, "natives below", "speech", "window by window"]]
     for _, score in scores:
         answers = ["", ""] if score.verdict == UNSURE else [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
@@ -296,8 +306,6 @@ def main() -> None:
         try:
             with tqdm(desc=path.name, unit="s", unit_scale=True, delay=2, leave=False) as bar:
                 score = scorer.score(path, bar.update)
-            if args.plot:
-                plot(scorer, path, score, args.plot)
         except (Reject, OSError) as error:
             failed += 1
             reason = str(error.strerror or error) if isinstance(error, OSError) else str(error)
@@ -309,6 +317,8 @@ def main() -> None:
         if args.json:
             print(json.dumps({"file": str(path), **score.as_dict()}))
         scores.append((path, score))
+        if args.plot:
+            plot(scorer, path, score, args.plot)
     if scores and not args.json:
         print_table(scores, scorer.reference.score.target, Console())
     if failed:
@@ -320,7 +330,7 @@ def plot(scorer: Scorer, take: Path, score: Score, target: Path) -> None:
     from accent.picture import draw_take  # matplotlib and captum are slow to import
 
     with output_file(target) as partial:
-        draw_take(scorer, next(scorer.pieces(take)), score, take.name).savefig(partial, format="png")
+        draw_take(scorer, scorer.first_heard(take), score, take.name).savefig(partial, format="png")
 
 
 if __name__ == "__main__":

@@ -1,20 +1,26 @@
-"""What answering "unsure" costs and gains. `predictions`: a row a clip, with label, predicted, refused (kind or "")."""
+"""What answering "unsure" costs and gains.
+
+`predictions` has a row a clip: label, probability_CLASS for every class, refused (the kind of reason, or "").
+"""
 
 import numpy as np
 import pandas as pd
 
 
+def _wrong(predictions: pd.DataFrame, target: str) -> pd.Series:
+    """Where the scorer's answer, the target class or not, is not the truth."""
+    return (predictions[f"probability_{target}"] >= 0.5) != (predictions["label"] == target)
+
+
 def evaluate_refusal(predictions: pd.DataFrame, target: str) -> dict:
-    """What the scorer's "unsure" costs and gains on clips with `label`, `predicted` and `refused`.
+    """What the scorer's "unsure" costs and gains on the test clips.
 
     Shares refused of all, of native speakers (the class `target`) and by kind of reason; the error with and without
     the refused.
     """
     refused = predictions["refused"] != ""
-    wrong = predictions["predicted"] != predictions["label"]
-    kinds = (
-        predictions.loc[refused, "refused"].str.split(":").str[0].str.replace(r"only .* s of", "too little", regex=True)
-    )
+    wrong = _wrong(predictions, target)
+    kinds = predictions.loc[refused, "refused"]
     return {
         "refused": float(refused.mean()),
         "natives_refused": float(refused[predictions["label"] == target].mean()),
@@ -24,7 +30,7 @@ def evaluate_refusal(predictions: pd.DataFrame, target: str) -> dict:
     }
 
 
-def risk_coverage(predictions: pd.DataFrame) -> pd.DataFrame:
+def risk_coverage(predictions: pd.DataFrame, target: str) -> pd.DataFrame:
     """Share of wrong answers against the share answered, the surest clips first (arXiv 1705.08500).
 
     Once over all clips, once over those that are not refused for the recording's sake; a curve ends where all of its
@@ -32,11 +38,12 @@ def risk_coverage(predictions: pd.DataFrame) -> pd.DataFrame:
     """
     curves = []
     recording = predictions["refused"].isin(["", "too close to call"])
-    confidence = predictions.filter(like="probability_").max(axis=1)
+    probability = predictions[f"probability_{target}"]
+    confidence, wrong = np.maximum(probability, 1 - probability), _wrong(predictions, target)
     for name, rows in (("all clips", predictions), ("without bad recordings", predictions[recording])):
         order = confidence[rows.index].sort_values(ascending=False, kind="stable").index
-        wrong = (rows["predicted"] != rows["label"])[order].to_numpy()
         answered = np.arange(1, len(rows) + 1)
-        curve = {"coverage": answered / len(predictions), "risk": wrong.cumsum() / answered, "label": name}
+        risk = wrong[order].to_numpy().cumsum() / answered
+        curve = {"coverage": answered / len(predictions), "risk": risk, "label": name}
         curves.append(pd.DataFrame(curve))
     return pd.concat(curves, ignore_index=True)

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from accent.score import Window
+from accent.audio import SAMPLE_RATE
+from accent.score import Piece, Window
 
 
 def least_native(windows: list[Window], count: int = 3) -> list[Window]:
@@ -16,6 +17,12 @@ def least_native(windows: list[Window], count: int = 3) -> list[Window]:
         if len(chosen) == count:
             break
     return chosen
+
+
+def within(windows: list[Window], piece: Piece) -> list[Window]:
+    """The windows that begin in a piece of the recording."""
+    end = piece.start_s + len(piece.waveform) / SAMPLE_RATE
+    return [window for window in windows if piece.start_s <= window.start_s < end]
 
 
 def curve(windows: list[Window]) -> tuple[np.ndarray, np.ndarray]:

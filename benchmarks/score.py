@@ -7,7 +7,6 @@ alone over the same windows, and a Python that only imports torch, or fastai's v
 """
 
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +23,7 @@ from accent.score import Scorer
 from accent.windows import cut, even_starts
 
 SECONDS, REPEATS = 5, 30
+FASTAI = "from fastai.vision.all import load_learner"
 
 
 def make_take(folder: Path) -> Path:
@@ -48,21 +48,21 @@ def milliseconds(function: Callable[[], object]) -> float:
     return 1000 * float(np.median(times))
 
 
-def cold(*command: str) -> tuple[float, float]:
-    """Seconds (the median of five runs) and the largest resident memory in MB of a command."""
+def cold(*command: str) -> float:
+    """Seconds that a command takes, the median of five runs."""
     times = []
     for _ in range(5):
         began = time.perf_counter()
         subprocess.run([sys.executable, *command], check=True, capture_output=True)
         times.append(time.perf_counter() - began)
-    code = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, capture_output=True); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, sys.executable, *command], check=True, capture_output=True, text=True
-    )
-    return float(np.median(times)), int(done.stdout) / 1024
+    return float(np.median(times))
+
+
+def resident_mb(code: str) -> float:
+    """The largest resident memory of a Python that runs this code (what torch adds while it exits is not in it)."""
+    code = f"import resource\n{code}\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return int(done.stdout.split()[-1]) / 1024
 
 
 def main() -> None:
@@ -85,14 +85,15 @@ def main() -> None:
             f"a warm take of {SECONDS} s, one core: {warm:.0f} ms; the network alone {bare:.0f} ms: {warm / bare:.2f}"
         )
         rows = {
-            "python -m accent.score TAKE": cold("-m", "accent.score", str(take)),
-            "import torch": cold("-c", "import torch"),
-            "from fastai.vision.all import load_learner": cold("-c", "from fastai.vision.all import load_learner"),
+            "python -m accent.score TAKE": (
+                cold("-m", "accent.score", str(take)),
+                resident_mb(f"import sys, accent.score; sys.argv[1:] = [{str(take)!r}]; accent.score.main()"),
+            ),
+            **{code: (cold("-c", code), resident_mb(code)) for code in ("import torch", FASTAI)},
         }
         ours, _ = rows["python -m accent.score TAKE"]
         for name, (seconds, megabytes) in rows.items():
-            print(f"{name:44} {seconds:5.2f} s ({ours / seconds:.2f}), at most {megabytes:,.0f} MB")
-    print(f"this process: at most {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MB")
+            print(f"{name:44} {seconds:5.2f} s ({ours / seconds:.2f}), {megabytes:,.0f} MB resident")
 
 
 if __name__ == "__main__":

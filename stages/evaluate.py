@@ -96,7 +96,7 @@ def main() -> None:
             "roc": roc(logits, targets, classes),
             "reliability": reliability(logits, targets, card.temperature),
             "scores": score_histogram(logits, targets, classes, card.temperature),
-            "risk_coverage": risk_coverage(predictions),
+            "risk_coverage": risk_coverage(predictions, params.target),
         }.items():
             rows.to_csv(partial / f"{name}.csv", index=False)
     save_reference(args.model, reference)

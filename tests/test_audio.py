@@ -1,6 +1,7 @@
 import contextlib
 import io
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -292,3 +293,18 @@ def test_the_number_of_workers_changes_no_byte(workdir):
         assert len(files) == 7  # five parts, the index and the rejects
         for path in files:
             assert path.read_bytes() == (workdir / f"{name}2" / path.name).read_bytes()
+
+
+def test_an_aac_stream_that_begins_with_silence_is_whole(tone):
+    """FFmpeg guesses the length of such a file from the bit rate of its first frames."""
+    samples = np.concatenate(
+        [np.zeros(4 * 48000, np.float32), 0.3 * np.random.default_rng(0).standard_normal(4 * 48000)]
+    )
+    waveform, *_ = read_recording(with_ffmpeg(samples, 48000, "adts", "aac"), 30)
+    assert len(waveform) / SAMPLE_RATE == pytest.approx(8, abs=0.2)
+
+
+def test_a_colon_in_a_name_is_no_protocol(tone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("take:1.m4a").write_bytes(with_ffmpeg(tone(440, 2.0, 48000), 48000, "mp4", "aac"))
+    assert len(read_recording(Path("take:1.m4a"), 30).waveform) / SAMPLE_RATE == pytest.approx(2, abs=0.1)

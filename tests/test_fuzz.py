@@ -16,7 +16,7 @@ from accent.score import Scorer
 from tests.conftest import sample_clips
 from tests.test_audio import FORMATS
 
-INPUTS = int(os.environ.get("FUZZ_INPUTS", "400"))
+INPUTS = int(os.environ.get("FUZZ_INPUTS", "250"))
 
 
 def originals() -> list[bytes]:

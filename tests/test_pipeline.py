@@ -62,8 +62,8 @@ def test_a_second_run_has_nothing_to_do(project):
         ("split.fold=1", ["split"]),
         ("decode.min_seconds=1.0", ["decode"]),
         ("score.min_snr_db=10", ["evaluate"]),
-        ("explain.draws=2", ["explain"]),
-        ("practice.resamples=100", ["practice"]),
+        ("explain.draws=3", ["explain"]),
+        ("practice.resamples=50", ["practice"]),
     ],
 )
 def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expected):
@@ -173,6 +173,7 @@ def test_three_classes(tmp_path):
     settings["ingest"] |= {"releases": str(three_locales(ROOT / "data" / "sample", tmp_path / "three locales"))}
     settings["ingest"]["classes"] = {name: {"locale": code} for name, code in (("a", "fr"), ("b", "en"), ("c", "xx"))}
     settings["train"]["epochs"] = 1
+    settings["score"] = {"target": "a"}
     folder = copy_project(tmp_path / "three", settings)
     done = run("dvc", "repro", cwd=folder)
     assert "in more than one split: 0 speakers, 0 sentences" in done.stdout

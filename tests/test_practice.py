@@ -90,3 +90,10 @@ def test_a_bad_recording_is_listed_and_the_others_are_scored(trained, workdir: P
 def test_make_practice_runs_this_stage_alone():
     listed = run("make", "-n", "practice", cwd=ROOT).stdout
     assert "dvc repro --single-item practice" in listed
+
+
+def test_one_recording_in_a_level_is_enough_but_gives_no_interval():
+    summary = summarise({"good": [1.0], "ok": [0.5, 0.6], "bad": [0.0]}, PARAMS)
+    assert summary["pairs_ordered_rightly"] == 1
+    assert "pairs_ordered_rightly_95" not in summary
+    assert summarise({level: [0.0] for level in PARAMS.levels}, PARAMS)["kendall_tau"] is None

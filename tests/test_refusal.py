@@ -59,7 +59,7 @@ def test_what_refusing_costs_and_gains_is_counted():
         "error_of_answered": 0.0,
         "clips_refused": {"too close to call": 1, "too noisy": 1},
     }
-    curves = risk_coverage(predictions)
+    curves = risk_coverage(predictions, "a")
     every = curves[curves["label"] == "all clips"]
     np.testing.assert_allclose(every["coverage"], [0.25, 0.5, 0.75, 1.0])
     np.testing.assert_allclose(every["risk"], [0, 0, 1 / 3, 0.5])  # surest first: 0.9, 0.8, 0.7 (wrong), 0.55 (wrong)
