@@ -202,16 +202,17 @@ class Page:
 
     def native_recordings(self, sentence: str) -> list:
         """Players for the native recordings of a sentence."""
-        found = self._natives(sentence)
+        found = self._natives(sentence, NATIVES_SHOWN)
         values = [sound(waveform) for waveform in found] + [None] * NATIVES_SHOWN
         return [gr.update(value=value, visible=value is not None) for value in values[:NATIVES_SHOWN]]
 
-    def _natives(self, sentence: str) -> list[np.ndarray]:
-        """The native recordings of a sentence that can be used: the corpus has others, which `decode` rejects."""
+    def _natives(self, sentence: str, at_most: int) -> list[np.ndarray]:
+        """Native recordings of a sentence that can be used: the corpus has others, which `decode` rejects."""
         found = []
         for _, audio in self.prompts.recordings(sentence, NATIVES_SHOWN) if self.prompts else []:
-            with suppress(Reject):
-                found.append(decode_clip(audio, self.scorer.card.audio)[0])
+            if len(found) < at_most:
+                with suppress(Reject):
+                    found.append(decode_clip(audio, self.scorer.card.audio)[0])
         return found
 
     def score(self, file: str | None, sentence: str, takes: list[Take]) -> list:
@@ -301,8 +302,8 @@ class Page:
         return gr.update(value=stretch(takes[-1], nearest.start_s, nearest.end_s), visible=True)
 
     def _pair(self, take: Take) -> Image.Image | None:
-        natives = self._natives(take.sentence)
-        if not natives or not len(take.piece.waveform):
+        natives = self._natives(take.sentence, 1) if len(take.piece.waveform) else []
+        if not natives:
             return None
         native = log_mel(natives[0], self.scorer.card.spectrogram)
         aligned = native[align(take.piece.spectrogram, native)]
