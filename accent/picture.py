@@ -1,4 +1,4 @@
-"""Pictures of a take, readable on a light and on a dark page: mid-grey lines on nothing."""
+"""Pictures of a take, of practice, and of what the model listens to."""
 
 import librosa
 import matplotlib as mpl
@@ -11,24 +11,9 @@ from accent.audio import FULL_SCALE, SAMPLE_RATE
 from accent.explain import attributions, cells_of
 from accent.model import ModelCard
 from accent.score import Piece, Score, Scorer
+from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
 from accent.timeline import curve, least_native, within
 
-INK = "#808080"  # 4.0:1 against white, 5.3:1 against black
-FOR, AGAINST = "#3f8ad8", "#e0702a"  # told apart by the colour-blind too
-STYLE = {
-    "font.size": 11,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
 
 
@@ -39,12 +24,6 @@ def band_hz(card: ModelCard) -> np.ndarray:
         spectrogram.n_mels + 2, fmin=spectrogram.fmin_hz, fmax=spectrogram.fmax_hz, htk=True
     )
     return points[1:-1]
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in the project's style."""
-    with mpl.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
 def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str, explain: bool = True) -> Figure:

@@ -36,7 +36,8 @@ def test_the_results_are_whole(project):
     metrics = read_metrics(project)
     predictions = pd.read_parquet(project / "data" / "predictions.parquet")
     splits = pd.read_parquet(project / "data" / "splits.parquet")
-    assert sorted(predictions["clip_id"]) == sorted(splits.loc[splits["split"] == "test", "clip_id"])
+    assert sorted(predictions["clip_id"]) == sorted(splits.loc[splits["split"].isin(["valid", "test"]), "clip_id"])
+    predictions = predictions[predictions["split"] == "test"]
     assert metrics["clips"] == len(predictions) == sum(metrics["clips_of"].values())
     assert metrics["clip"]["accuracy"] == pytest.approx((predictions["label"] == predictions["predicted"]).mean())
     assert (predictions["probability_english"] + predictions["probability_french"]).to_numpy() == pytest.approx(1)
@@ -174,12 +175,17 @@ def test_three_classes(tmp_path):
     settings["ingest"]["classes"] = {name: {"locale": code} for name, code in (("a", "fr"), ("b", "en"), ("c", "xx"))}
     settings["train"]["epochs"] = 1
     settings["score"] = {"target": "a"}
+    settings["evaluate"] = {"resamples": 20, "probes": {"british": {"locale": "en", "accents": "England English"}}}
     folder = copy_project(tmp_path / "three", settings)
     done = run("dvc", "repro", cwd=folder)
     assert "in more than one split: 0 speakers, 0 sentences" in done.stdout
     metrics = read_metrics(folder)
     assert set(metrics["clip"]["recall"]) == set(metrics["clip"]["roc_auc_by_class"]) == {"a", "b", "c"}
     assert metrics["clip"]["roc_auc"] == pytest.approx(sum(metrics["clip"]["roc_auc_by_class"].values()) / 3)
+    assert metrics["probes"]["british"]["natives"] == metrics["clips_of"]["a"]
+    assert metrics["probes"]["british"]["clips"] > 3
+    predictions = pd.read_parquet(folder / "data" / "predictions.parquet")
+    assert set(predictions.loc[predictions["split"] == "probe", "label"]) == {"british"}
     run("dvc", "plots", "show", cwd=folder)
 
 
