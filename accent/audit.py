@@ -110,7 +110,7 @@ def _metadata_alone(train: pd.DataFrame, test: Heard, intervals: EvaluateParams,
             return _unanswered(f"{where}, {reason}", test.speakers)
     table = metadata_table(pd.concat([train, test.rows], ignore_index=True))
     classifier = fit_classifier(table[: len(train)], train["label"], seed)
-    return compare(log_odds(classifier, table[len(train) :], test.classes), test, "gender and age", intervals)
+    return compare(log_odds(classifier, test.classes, table[len(train) :]), test, "gender and age", intervals)
 
 
 def too_few(sides: np.ndarray, speakers: np.ndarray, names: Sequence[str]) -> str:

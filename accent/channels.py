@@ -1,4 +1,4 @@
-"""The same recording by another way: other codecs and levels, a narrower band, noise, silence, and what that changes."""
+"""The same recording by another way: other codecs and levels, a narrower band, noise, silence; what that changes."""
 
 import io
 from collections.abc import Callable
@@ -114,9 +114,13 @@ def draw_audio(clips_dir: Path, clips: pd.DataFrame, max_clips: int, seed: int) 
     for part, rows in clips.loc[drawn].groupby("part"):
         path = clips_dir / part_name(part, "parquet")
         try:
-            table = pd.read_parquet(path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(rows["clip_id"]))])
+            table = pd.read_parquet(
+                path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(rows["clip_id"]))]
+            )
         except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise InputError(f"{path}: missing or damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'") from None
+            raise InputError(
+                f"{path}: missing or damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'"
+            ) from None
         if len(table) < len(rows):
             raise InputError(f"{path}: {len(rows) - len(table)} of the test clips are not in it. Run 'dvc repro'")
         tables.append(table)
@@ -129,9 +133,13 @@ def score_changes(clips: pd.DataFrame, model_dir: Path, seed: int) -> pd.DataFra
     `clips` has `clip_id` and `audio`, the bytes of its file. Probabilities are those of the target class, NaN where
     nothing could be heard. On all cores that this process may use; the numbers are the same on one.
     """
-    jobs = (delayed(_score_clip)(model_dir, *clip, seed) for clip in clips[["clip_id", "audio"]].itertuples(index=False))
+    jobs = (
+        delayed(_score_clip)(model_dir, *clip, seed) for clip in clips[["clip_id", "audio"]].itertuples(index=False)
+    )
     results = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs)
-    rows = [row for found in tqdm(results, total=len(clips), unit="clip", desc="channels", mininterval=1) for row in found]
+    rows = [
+        row for found in tqdm(results, total=len(clips), unit="clip", desc="channels", mininterval=1) for row in found
+    ]
     return pd.DataFrame(rows, columns=["clip_id", "change", "probability", "refused"])
 
 
@@ -161,22 +169,27 @@ def stability(scores: pd.DataFrame) -> dict[str, dict[str, float | int | None]]:
     """How far each change moves the scores of `score_changes`, over the clips that are heard before and after it.
 
     The mean and the 95th percentile of the probability's absolute change; the share of `flipped` verdicts, which are
-    on the other side of 0.5; and of the clips that were not refused untouched, the share that is now. None where
-    there is no clip to go by.
+    on the other side of 0.5, and that among the clips that are answered both times; and of the clips that were
+    answered untouched, the share that is refused now. None where there is no clip to go by.
     """
     probability = scores.pivot(index="clip_id", columns="change", values="probability")
-    refused = scores.pivot(index="clip_id", columns="change", values="refused").astype(bool)
-    before, answered = probability[UNTOUCHED], ~refused[UNTOUCHED]
+    answered = ~scores.pivot(index="clip_id", columns="change", values="refused").astype(bool)
+    before = probability[UNTOUCHED]
     found = {}
     for change in CHANGES:
         after = probability[change]
-        heard = before.notna() & after.notna()
-        sizes, flips = (after - before)[heard].abs(), ((after >= 0.5) != (before >= 0.5))[heard]
+        sizes = (after - before).abs().dropna()
+        flipped = (after >= 0.5) != (before >= 0.5)
         found[change] = {
-            "clips": int(heard.sum()),
-            "mean_change": float(sizes.mean()) if heard.any() else None,
-            "p95_change": float(np.percentile(sizes, 95)) if heard.any() else None,
-            "flipped": float(flips.mean()) if heard.any() else None,
-            "newly_refused": float(refused.loc[answered, change].mean()) if answered.any() else None,
+            "clips": len(sizes),
+            "mean_change": _known(sizes.mean()),
+            "p95_change": _known(sizes.quantile(0.95)),
+            "flipped": _known(flipped[sizes.index].mean()),
+            "answered_flipped": _known(flipped[answered[UNTOUCHED] & answered[change]].mean()),
+            "newly_refused": _known(1 - answered.loc[answered[UNTOUCHED], change].mean()),
         }
     return found
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

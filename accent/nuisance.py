@@ -80,7 +80,7 @@ def fit_classifier(table: pd.DataFrame, labels: Sequence[str], seed: int) -> His
     return model.fit(table.to_numpy(), labels)
 
 
-def log_odds(model: HistGradientBoostingClassifier, table: pd.DataFrame, classes: Sequence[str]) -> np.ndarray:
+def log_odds(model: HistGradientBoostingClassifier, classes: Sequence[str], table: pd.DataFrame) -> np.ndarray:
     """Log-odds (n, classes) of each class against the others, in the order of `classes`."""
     places = [list(model.classes_).index(name) for name in classes]
     return log_odds_of(model.predict_proba(table.to_numpy())[:, places])

@@ -204,7 +204,7 @@ def draw_trend(takes, target: str) -> Figure:
 
 
 def draw_audit(audit: dict) -> Figure:
-    """The audit stage's metrics: AUC with and without listening, what that without goes by, and scores by other ways."""
+    """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
     with mpl.rc_context(STYLE):
         figure = new_figure(2.4 * WIDTH, 4.4)
         left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.25, 1.75]})
@@ -230,7 +230,7 @@ def _draw_aucs(axes: Axes, found: dict) -> None:
 def _draw_importance(axes: Axes, importance: dict) -> None:
     means, sds = ([found[key] for found in importance.values()] for key in ("mean", "sd"))
     axes.barh(range(len(means)), means, xerr=sds, color=AGAINST, alpha=0.7, ecolor=INK)
-    axes.set(yticks=range(len(means)), yticklabels=[name.replace("_", " ") for name in importance])
+    axes.set(yticks=range(len(means)), yticklabels=list(importance))
     axes.set_xlabel("fall of the nuisance AUC")
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
@@ -246,9 +246,9 @@ def _draw_channels(axes: Axes, channels: dict) -> None:
         for where, key in ((1.12, "flipped"), (1.32, "newly_refused")):
             text = "-" if found[key] is None else f"{found[key]:.0%}"
             axes.text(where, place, text, ha="center", va="center")
-    for where, text in ((1.12, "flipped"), (1.32, "refused")):
-        axes.text(where, -0.8, text, ha="center", va="center", size=9)
-    axes.set(yticks=range(len(channels)), yticklabels=[name.replace("_", " ") for name in channels])
-    axes.set(xlim=(0, 1.42), ylim=(len(channels) - 0.5, -1.2), xticks=np.linspace(0, 1, 5))
-    axes.set_xlabel("change of the probability (bar: mean, line: to the 95th percentile)", size=10, loc="left")
+    for where, text in ((1.12, "flipped"), (1.32, "newly\nrefused")):
+        axes.text(where, -0.9, text, ha="center", va="center", size=9)
+    axes.set(yticks=range(len(channels)), yticklabels=list(channels))
+    axes.set(xlim=(0, 1.42), ylim=(len(channels) - 0.5, -1.4), xticks=np.linspace(0, 1, 5))
+    axes.set_xlabel("change of the probability (line: 95th percentile)")
     axes.set_title("the same clips by another way", size=11)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -32,42 +33,48 @@ def main() -> None:
     params, intervals = load_params("audit", AuditParams), load_params("evaluate", EvaluateParams)
     scorer = Scorer.load(args.model)
     classes, target = list(scorer.card.classes), scorer.reference.score.target
-    index, splits, predictions = read_index(args.waveforms), pd.read_parquet(args.splits), pd.read_parquet(args.predictions)
+    index, splits = read_index(args.waveforms), pd.read_parquet(args.splits)
     learnt = splits[splits["split"].isin(["train", "valid"])]
-    tested = predictions[predictions["split"] == "test"]
+    tested = pd.read_parquet(args.predictions).query("split == 'test'")
     train, test = (index.merge(rows["clip_id"], on="clip_id", validate="one_to_one") for rows in (learnt, tested))
     if len(test) < len(tested):
         raise InputError(f"{args.predictions}: of other clips than {args.waveforms}. Run 'dvc repro'")
-    tested = tested.set_index("clip_id").loc[test["clip_id"]]
-    heard = Heard(test, log_odds_of(tested[[f"probability_{name}" for name in classes]].to_numpy()), classes)
+    if strangers := set(test["label"]) ^ set(classes):
+        raise InputError(
+            f"{args.predictions}: class {min(strangers)!r} is not both in the test split and the model's "
+            f"({', '.join(classes)}). Change split.fold, or run 'dvc repro'"
+        )
+    probabilities = tested.set_index("clip_id").loc[test["clip_id"], [f"probability_{name}" for name in classes]]
+    heard = Heard(test, log_odds_of(probabilities.to_numpy()), classes)
 
     rows = pd.concat([train, test], ignore_index=True)
     table = nuisance_table(rows, Parts(args.waveforms, rows))
-    measures, train_measures = table[len(train) :], table[: len(train)]
-    classifier = fit_classifier(train_measures, train["label"], params.seed)
-
-    def guess(values: pd.DataFrame):
-        return log_odds(classifier, values, classes)
-
+    classifier = fit_classifier(table[: len(train)], train["label"], params.seed)
+    table = table[len(train) :]
+    guess = partial(log_odds, classifier, classes)
     scores = score_changes(draw_audio(args.clips, test, params.max_clips, params.seed), args.model, params.seed)
-    nuisance = compare(guess(measures), heard, "the nuisance measures", intervals)
     metrics = {
-        "verdict": nuisance["verdict"],
-        "nuisance": nuisance,
-        "importance": permutation_importance(measures, guess, heard.targets, params.permutations, params.seed),
+        "nuisance": compare(guess(table), heard, "the nuisance measures", intervals),
+        "importance": permutation_importance(table, guess, heard.targets, params.permutations, params.seed),
         "gender_and_age": audit_metadata(train, heard, target, intervals, params.seed),
         "channels": stability(scores),
     }
-    with output_folder(args.pictures) as partial:
-        scores.to_csv(partial / "channels.csv", index=False)
-        draw_audit(metrics).savefig(partial / "audit.png", facecolor="white")
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    with output_folder(args.pictures) as folder:
+        scores.to_csv(folder / "channels.csv", index=False)
+        draw_audit(metrics).savefig(folder / "audit.png", facecolor="white")
+    with output_file(args.metrics) as file:
+        file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     found = metrics["nuisance"]
     print(
-        f"{args.metrics}: ROC AUC of the nuisance measures alone {found['roc_auc']:.3f}, "
-        f"of the model {found['model_roc_auc']:.3f}: {found['verdict']}"
+        f"{args.metrics}: ROC AUC of the nuisance measures alone {say(found, 'roc_auc')}, of the model "
+        f"{say(found, 'model_roc_auc')}, difference {say(found, 'difference')}: {found['verdict']}"
     )
+
+
+def say(found: dict, name: str) -> str:
+    """A number with its 95% interval, where it has one."""
+    interval = found[f"{name}_95"]
+    return f"{found[name]:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
 
 
 if __name__ == "__main__":

@@ -26,6 +26,8 @@ TINY = {
     "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
+    "evaluate": {"resamples": 50},
+    "audit": {"max_clips": 3, "permutations": 2},
 }
 
 
@@ -114,7 +116,7 @@ def read_rejects(folder: Path) -> dict[str, str]:
 def trained(tmp_path_factory) -> Path:
     """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one."""
     folder = copy_project(tmp_path_factory.mktemp("trained"))
-    run("dvc", "repro", "explain", "practice", cwd=folder)
+    run("dvc", "repro", "explain", "practice", "audit", cwd=folder)
     return folder
 
 

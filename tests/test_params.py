@@ -2,10 +2,12 @@ import pytest
 import yaml
 
 from accent.audio import DecodeParams
+from accent.audit import AuditParams
 from accent.augment import AugmentParams
 from accent.errors import InputError
 from accent.params import load_params
 from accent.practice import PracticeParams
+from accent.probes import EvaluateParams
 from accent.refusal import ScoreParams
 from accent.selection import IngestParams
 from accent.spectrogram import SpectrogramParams
@@ -23,6 +25,8 @@ SECTIONS = {
     "score": ScoreParams,
     "explain": ExplainParams,
     "practice": PracticeParams,
+    "evaluate": EvaluateParams,
+    "audit": AuditParams,
 }
 
 
