@@ -119,7 +119,7 @@ def too_few(sides: np.ndarray, speakers: np.ndarray, names: Sequence[str]) -> st
     if min(counts.values()) >= MIN_SPEAKERS:
         return ""
     found = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return f"{found} speakers whose rows state it, where {MIN_SPEAKERS} of each are needed"
+    return f"{found} speakers state it, {MIN_SPEAKERS} of each are needed"
 
 
 def _with_intervals(

@@ -182,7 +182,7 @@ def test_only_rows_that_state_gender_or_age_count():
     nobody = metadata_of(rows.assign(gender=""))["alone"]
     assert nobody == {
         "roc_auc": None,
-        "reason": "to learn from, 0 a, 0 b speakers whose rows state it, where 3 of each are needed",
+        "reason": "to learn from, 0 a, 0 b speakers state it, 3 of each are needed",
         "clips": 0,
         "speakers": 0,
     }
