@@ -60,8 +60,10 @@ def compare(alone: np.ndarray, test: Heard, what: str, intervals: EvaluateParams
 def _verdict(found: dict, what: str) -> str:
     if found["difference_95"] is None:
         return f"there are too few test speakers to compare the model with {what}"
-    if found["difference_95"][0] <= 0:
+    if found["difference"] <= 0:
         return f"{what} alone do as well as the model: its accuracy need not be speech"
+    if found["difference_95"][0] <= 0:
+        return f"{what} alone may do as well as the model, within the error: its accuracy need not be speech"
     if found["roc_auc_95"][0] > 0.5:
         return f"the model does better than {what} alone, which do better than chance: some of it need not be speech"
     return f"the model does better than {what} alone, which need be no better than chance"

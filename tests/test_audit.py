@@ -82,8 +82,10 @@ def test_without_a_shortcut_the_measures_are_worth_nothing(tmp_path, classes):
     assert (found["clips"], found["speakers"]) == (len(classes) * 4 * EACH, len(classes) * 4)
 
 
-def test_a_model_that_is_no_better_than_chance_is_warned_of_too(tmp_path):
-    assert "need not be speech" in audited(corpus("ab"), tmp_path, "ab", strength=0)["verdict"]
+def test_a_difference_within_the_error_is_warned_of_as_that(tmp_path):
+    found = audited(corpus("ab"), tmp_path, "ab", strength=0.2)
+    assert found["difference_95"][0] <= 0 < found["difference"]
+    assert "may do as well as the model, within the error: its accuracy need not be speech" in found["verdict"]
 
 
 def test_measures_that_tell_a_part_are_said_to(tmp_path):
