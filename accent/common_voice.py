@@ -34,6 +34,7 @@ COLUMNS = (
 FILE_COLUMNS = ("path", "container", "offset", "size")
 NEEDED = ("client_id", "path", "sentence")
 VOTES = ("up_votes", "down_votes")
+FEMALE, MALE, OTHER = GENDERS = ("female", "male", "other")
 OLD_NAMES = {"accent": "accents"}
 
 TSV = "validated.tsv"
@@ -281,3 +282,13 @@ def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.
         yield "up_votes", rows["up_votes"] >= wanted.min_up_votes
     if wanted.max_down_votes is not None:
         yield "down_votes", rows["down_votes"] <= wanted.max_down_votes
+
+
+def gender_of(word: str) -> str:
+    """`female`, `male`, `other`, or "" where it is not stated, for a word of any release of Common Voice.
+
+    Until release 16 they were female, male and other; since then female_feminine, male_masculine, intersex,
+    transgender, non-binary and do_not_wish_to_say.
+    """
+    stated = word.lower().split("_")[0]
+    return "" if stated in ("", "do") else stated if stated in (FEMALE, MALE) else OTHER

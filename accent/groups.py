@@ -9,18 +9,14 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 from scipy.special import expit
-from scipy.stats import rankdata
 
+from accent.common_voice import gender_of
 from accent.intervals import speaker_intervals
+from accent.ranking import auc
 
 LENGTHS_S = (0, 3, 5, 8, np.inf)
 MAX_ACCENTS = 20  # the commonest, each by itself; the rest together
 UNSTATED, OTHERS = "(not stated)", "(all others)"
-
-
-def gender(words: pd.Series) -> pd.Series:
-    """Common Voice's older word for a gender in place of the newer: female for female_feminine, and so on."""
-    return words.str.split("_").str[0]
 
 
 def dimensions(clips: pd.DataFrame) -> pd.DataFrame:
@@ -31,7 +27,7 @@ def dimensions(clips: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "label": clips["label"],
-            "gender": gender(clips["gender"]).replace("", UNSTATED),
+            "gender": clips["gender"].map(gender_of).replace("", UNSTATED),
             "age": clips["age"].replace("", UNSTATED),
             "accents": accents.where(accents.isin(common), OTHERS),
             "source rate": clips["source_rate_hz"].map("{:,.0f} Hz".format),
@@ -54,7 +50,7 @@ def subgroups(clips: pd.DataFrame, target: str, resamples: int, seed: int) -> pd
             log_odds = group["log_odds"].to_numpy()
 
             def metric(rows, positive=positive, wrong=wrong, log_odds=log_odds):
-                return {"error": wrong[rows].mean(), "roc_auc": _auc(positive[rows], log_odds[rows])}
+                return {"error": wrong[rows].mean(), "roc_auc": auc(positive[rows], log_odds[rows])}
 
             row = {"dimension": dimension, "value": value, "clips": len(group)}
             row["speakers"] = group["client_id"].nunique()
@@ -83,7 +79,7 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
         if not len(probed):
             return dict.fromkeys(names, np.nan)
         means = [probability[probed], refused[probed], *(predicted[probed] == name for name in classes)]
-        return dict(zip(names, [_auc(native[rows], log_odds[rows]), *map(np.mean, means)], strict=True))
+        return dict(zip(names, [auc(native[rows], log_odds[rows]), *map(np.mean, means)], strict=True))
 
     names = ["auc_natives_against", "mean_probability", "refused", *(f"predicted_{name}" for name in classes)]
     sizes = {"clips": len(probe), "speakers": probe["client_id"].nunique(), "natives": len(natives)}
@@ -91,11 +87,3 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
     return (
         sizes | {name: float(value) for name, value in metric(np.arange(len(clips))).items()} | {"interval": interval}
     )
-
-
-def _auc(positive: np.ndarray, log_odds: np.ndarray) -> float:
-    """ROC AUC by the ranks (Mann and Whitney 1947); scikit-learn's takes fifty times as long, and there are many."""
-    count = np.count_nonzero(positive)
-    if not 0 < count < len(positive):
-        return np.nan
-    return float((rankdata(log_odds)[positive].mean() - (count + 1) / 2) / (len(positive) - count))

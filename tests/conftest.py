@@ -27,6 +27,7 @@ TINY = {
     "evaluate": {"resamples": 50},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
+    "audit": {"max_clips": 3, "permutations": 2},
 }
 
 
@@ -115,7 +116,7 @@ def read_rejects(folder: Path) -> dict[str, str]:
 def trained(tmp_path_factory) -> Path:
     """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one."""
     folder = copy_project(tmp_path_factory.mktemp("trained"))
-    run("dvc", "repro", "explain", "practice", cwd=folder)
+    run("dvc", "repro", "explain", "practice", "audit", cwd=folder)
     return folder
 
 

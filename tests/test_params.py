@@ -2,6 +2,7 @@ import pytest
 import yaml
 
 from accent.audio import DecodeParams
+from accent.audit import AuditParams
 from accent.augment import AugmentParams
 from accent.errors import InputError
 from accent.params import load_params
@@ -25,6 +26,7 @@ SECTIONS = {
     "evaluate": EvaluateParams,
     "explain": ExplainParams,
     "practice": PracticeParams,
+    "audit": AuditParams,
 }
 
 
