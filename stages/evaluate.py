@@ -32,7 +32,7 @@ from accent.typicality import clip_features, fit_typicality
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", type=Path)
-    parser.add_argument("measures", type=Path, help="index of the waveforms")
+    parser.add_argument("waveforms", type=Path, help="of which the index is read, for the measures")
     parser.add_argument("spectrograms", type=Path)
     parser.add_argument("splits", type=Path)
     parser.add_argument("metrics", type=Path)
@@ -69,7 +69,7 @@ def main() -> None:
             features[is_train], judged_features[judged["split"] == "valid"], score.typical_quantile
         ),
     )
-    measured = judged[["clip_id", "split"]].merge(read_index(args.measures), on="clip_id", validate="one_to_one")
+    measured = judged[["clip_id", "split"]].merge(read_index(args.waveforms), on="clip_id", validate="one_to_one")
     reasons = [
         refusal(measures, reference.typicality.unlikeness(clip), probability, score)
         for measures, clip, probability in zip(

@@ -23,7 +23,7 @@ OLD = "client_id path sentence up_votes down_votes age gender accent locale segm
 TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
-    "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
+    "train": {"width": 16, "epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
     "evaluate": {"resamples": 50},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
