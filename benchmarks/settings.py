@@ -1,0 +1,113 @@
+"""Which training settings help on real clips: every setting an experiment of DVC a fold, and a table of them all.
+
+    python -m benchmarks.settings RELEASES [--only NAME ...] [--jobs N] [--table]
+
+RELEASES holds Common Voice in French and English. The experiments are called set-NAME-FOLD and run in DVC's queue.
+Choose by the column of the validation clips; the test clips' are what a choice is worth.
+"""
+
+import argparse
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from dvc.api import DVCFileSystem
+from rich.console import Console
+from rich.table import Table
+
+from accent.errors import InputError, run
+from accent.intervals import speaker_intervals
+from accent.ranking import auc
+
+FOLDS = 5
+BASE = ["train.width=16", "train.batch_size=64", "train.windows_per_clip=4", "evaluate.resamples=20"]
+SETTINGS = {
+    "base": [],
+    "seed-2": ["train.seed=2"],
+    "seed-3": ["train.seed=3"],
+    "epochs-21": ["train.epochs=21"],
+    "epochs-40": ["train.epochs=40"],
+    "keep-last": ["train.keep=last"],
+    "antialias": ["train.antialias=true"],
+    "window-1": ["train.window_seconds=1.0"],
+    "window-2.5": ["train.window_seconds=2.5"],
+    "window-4": ["train.window_seconds=4"],
+    "mels-40": ["spectrogram.n_mels=40"],
+    "fmax-8000": ["spectrogram.fmax_hz=8000"],
+    "mixup": ["train.mixup=0.4"],
+    "label-smoothing": ["train.label_smoothing=0.1"],
+    "weight-decay-0.1": ["train.weight_decay=0.1"],
+    "batch-32": ["train.batch_size=32"],
+    "batch-256": ["train.batch_size=256"],
+    "hop-0.25": ["train.window_hop_seconds=0.25"],
+    "warp": ["train.augment.frequency_warp=0.1", "train.augment.time_warp=0.2"],
+    "noise-50": ["train.augment.noise_db=50"],
+    "no-noise": ["train.augment.noise_db=0"],
+    "no-level": ["train.augment.level_db=0"],
+    "no-tilt": ["train.augment.tilt_db=0"],
+    "no-lowpass": ["train.augment.lowpass=0"],
+    "no-masks": ["train.augment.time_mask=0", "train.augment.frequency_mask=0"],
+    "width-64": ["train.width=64"],
+}
+
+
+def experiment(name: str, fold: int) -> str:
+    """What a run is called."""
+    return f"set-{name.replace('.', '-')}-{fold}"
+
+
+def queue(name: str, changes: list[str]) -> None:
+    """Put the runs of one setting, a fold each, into DVC's queue."""
+    for fold in range(FOLDS):
+        options = [f"-S{change}" for change in [*BASE, f"split.fold={fold}", *changes]]
+        command = ["dvc", "exp", "run", "--queue", "--name", experiment(name, fold), *options, "evaluate"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def work(jobs: int) -> None:
+    """Let DVC's workers empty the queue."""
+    subprocess.run(["dvc", "queue", "start", "--jobs", str(jobs)], check=True)
+    while any(word in _status() for word in ("Queued", "Running")):
+        time.sleep(10)
+
+
+def _status() -> str:
+    return subprocess.run(["dvc", "queue", "status"], check=True, capture_output=True, text=True).stdout
+
+
+def read(name: str) -> pd.DataFrame | None:
+    """The predictions of a setting's runs with their `fold`, in the order of fold and clip; None where one is missing."""
+    tables = []
+    for fold in range(FOLDS):
+        try:
+            with DVCFileSystem(".", rev=experiment(name, fold)).open("data/predictions.parquet") as file:
+                tables.append(pd.read_parquet(file).assign(fold=fold))
+        except Exception:
+            return None
+    return pd.concat(tables, ignore_index=True)
+
+
+def mean_auc(predictions: pd.DataFrame, rows: np.ndarray) -> float:
+    """The mean of the folds' ROC AUC over those rows; NaN where one of them has none."""
+    folds, positive, score = (predictions[name].to_numpy()[rows] for name in ("fold", "positive", "score"))
+    return float(np.mean([auc(positive[folds == fold], score[folds == fold]) for fold in range(FOLDS)]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("releases", type=Path)
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    parser.add_argument("--jobs", type=int, default=1, help="workers of the queue (default: 1)")
+    parser.add_argument("--table", action="store_true", help="print what there is, and run nothing")
+    args = parser.parse_args()
+    if not args.table:
+        for name in args.only:
+            queue(name, [f"ingest.releases={args.releases.resolve()}", *SETTINGS[name]])
+        work(args.jobs)
+    print_table(args.only)
+
+
+if __name__ == "__main__":
+    run(main)
