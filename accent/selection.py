@@ -1,6 +1,7 @@
 """Which clips of the releases take part: one row a clip, with its class, drawn the same way whatever else is there."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 from accent.errors import InputError
 from accent.params import Fraction, Seed, params
-from accent.parts import Rejects, check_rejects
+from accent.parts import Rejects, check_rejects, count_kinds
 
 
 @params
@@ -25,11 +26,14 @@ class IngestParams:
     max_reject_fraction: Fraction
 
 
-def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFrame, Rejects, Rejects]:
+def select_clips(
+    sources: list[Source], params: IngestParams, exclusions: Mapping[str, str]
+) -> tuple[pd.DataFrame, Rejects, Rejects]:
     """The clips of all classes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
     The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. Passed over, and no
-    fault of the input: clips that stood in an earlier release too, and files that no row names.
+    fault of the input: clips that stood in an earlier release too, those that `exclusions` gives a reason to leave out,
+    and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
@@ -49,6 +53,9 @@ def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFr
     repeated = rows["clip_id"].duplicated()
     passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
     rows = rows[~repeated]
+    excluded = rows["clip_id"].isin(list(exclusions))
+    passed_over += [(clip, f"excluded: {exclusions[clip]}") for clip in rows["clip_id"][excluded]]
+    rows = rows[~excluded]
     ambiguous = ~rows["label"].isin(list(params.classes))
     missing = ~ambiguous & rows["container"].isna()
     large = ~ambiguous & (rows["size"] > MAX_CLIP_BYTES)
@@ -59,7 +66,8 @@ def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFr
     rows = rows[~(ambiguous | missing | large)]
     check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
     if empty := [label for label in params.classes if label not in set(rows["label"])]:
-        raise InputError(f"ingest.classes.{empty[0]}: all of its clips were rejected ({rejects[0][1]}, ...)")
+        found = count_kinds(rejects + passed_over)
+        raise InputError(f"ingest.classes.{empty[0]}: no clip of it is left (of all classes: {found}). Mend the input")
     rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
     return rows.sort_values("clip_id", ignore_index=True), rejects, passed_over
 
