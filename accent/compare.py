@@ -25,11 +25,11 @@ class Scores:
     """A run's probabilities, of shape (clips, classes), with what the metrics need of each clip worked out once."""
 
     def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
-        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))
+        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
         self.probabilities, self.targets = probabilities, targets
         self.log_odds = np.stack([one_against_rest(logs, number) for number in range(logs.shape[1])], axis=1)
         self.right = probabilities.argmax(axis=1) == targets
-        self.losses = -logs[np.arange(len(targets)), targets]
+        self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
 
     def metrics(self, rows: np.ndarray) -> dict[str, float]:
         """The metrics of `accent.metrics.evaluate_scores` that `HIGHER_IS_BETTER` names, of these rows.
