@@ -42,13 +42,15 @@ def join_folds(runs: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def label_candidates(scores: pd.DataFrame) -> pd.DataFrame:
     """Clips whose label is probably wrong by confident learning (arXiv 1911.00068; cleanlab), in any order.
 
+    They are those that get another class, and as high a score for it as its own clips get on average. cleanlab's other
+    filters accuse more clips, since they scale the counts up to the size of each class.
     `scores` are rows of `data/predictions.parquet`, by models that were not trained on them. The table has `clip_id`,
     `kind`, `severity` (the probability of the given label: low is bad) and `reason`.
     """
     table = probabilities_of(scores)
     classes, probabilities = [name.removeprefix("probability_") for name in table], table.to_numpy()
     given = scores["label"].map(classes.index).to_numpy()
-    wrong = find_label_issues(given, probabilities, n_jobs=1)
+    wrong = find_label_issues(given, probabilities, filter_by="confident_learning", n_jobs=1)
     found = scores[wrong]
     reasons = [
         f"label: given {label}, sounds {classes[row.argmax()]} ({row.max():.2f}), out of fold"
