@@ -15,7 +15,7 @@ from accent.outputs import output_file
 from accent.params import load_params
 from accent.parts import INDEX, read_index
 from accent.refusal import MEASURES, ScoreParams, refusal
-from accent.revisions import check_same_classes, probabilities_of, read_test_predictions
+from accent.revisions import check_same_classes, classes_of, probabilities_of, read_test_predictions
 
 # In the order of the list: what misleads training most comes first.
 KINDS = ("label", "near-silent", "clipped", "too noisy", "muffled")
@@ -47,8 +47,7 @@ def label_candidates(scores: pd.DataFrame) -> pd.DataFrame:
     `scores` are rows of `data/predictions.parquet`, by models that were not trained on them. The table has `clip_id`,
     `kind`, `severity` (the probability of the given label: low is bad) and `reason`.
     """
-    table = probabilities_of(scores)
-    classes, probabilities = [name.removeprefix("probability_") for name in table], table.to_numpy()
+    classes, probabilities = classes_of(scores), probabilities_of(scores).to_numpy()
     given = scores["label"].map(classes.index).to_numpy()
     wrong = find_label_issues(given, probabilities, filter_by="confident_learning", n_jobs=1)
     found = scores[wrong]

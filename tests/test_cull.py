@@ -14,7 +14,7 @@ from accent.refusal import ScoreParams
 from tests.conftest import ROOT, commit, copy_project, read_rejects, run, stage
 from tests.planted import plant
 
-# Two folds are trained in a minute of one core, on a sixth of the cells.
+# A weak model, on a sixth of the cells. Without groups, a speaker's other clips say what he or she is.
 SMALL = {
     "spectrogram": {"n_mels": 32, "hop_length": 320},
     "split": {"folds": 2, "fold": 0, "group_by": "none"},
@@ -119,11 +119,14 @@ def test_planted_faults_are_found_over_folds_of_the_queue(tmp_path):
     assert planted["muffled"] <= kinds["muffled"]
     measures = pd.read_parquet(project / "data" / "waveforms" / "index.parquet")
     assert set(measures.loc[measures["bandwidth_hz"] >= 4500, "clip_id"]).isdisjoint(kinds["muffled"])
-    # Of 592 clips: chance would find half of a clip among as many accused.
-    assert len(kinds["label"] & planted["label"]) >= 4
+    # Of 592 clips chance finds half a planted one among 42; 5 were found among 42 when this was written.
+    assert len(kinds["label"] & planted["label"]) >= 3
     assert len(kinds["label"]) <= 60
 
-    half = cull_in(project, folds[0], "--output", "half.csv")
+    half = cull_in(project, folds[0], "--output", "data/half.csv")
     assert "of those 296 have no score out of fold" in half.stdout
+    again = cull_in(project, folds[0], folds[0] + "~0", ok=False)
+    assert again.stderr.startswith(f"error: {folds[0]} and {folds[0]}~0 both tested ")
+    assert again.stderr.count("\n") == 1
     stage("ingest", tmp_path / "release", "data/cull.csv", "clips", cwd=project)
     assert set(read_rejects(project / "clips")) >= set(listed)
