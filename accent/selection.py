@@ -1,6 +1,7 @@
 """Which clips of the releases take part: one row a clip, with its class, drawn the same way whatever else is there."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 from accent.errors import InputError
 from accent.params import Fraction, Seed, params
-from accent.parts import Rejects, check_rejects
+from accent.parts import Rejects, check_rejects, count_kinds
 
 
 @params
@@ -26,13 +27,13 @@ class IngestParams:
 
 
 def select_clips(
-    sources: list[Source], params: IngestParams, probes: dict[str, ClassFilter]
+    sources: list[Source], params: IngestParams, probes: dict[str, ClassFilter], exclusions: Mapping[str, str]
 ) -> tuple[pd.DataFrame, Rejects, Rejects]:
     """The clips of all classes and probes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
     The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip of a probe is
     in no class, whatever the classes' filters say. Passed over, and no fault of the input: clips that stood in an
-    earlier release too, and files that no row names.
+    earlier release too, those that `exclusions` gives a reason to leave out, and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
@@ -53,6 +54,9 @@ def select_clips(
     repeated = rows["clip_id"].duplicated()
     passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
     rows = rows[~repeated]
+    excluded = rows["clip_id"].isin(list(exclusions))
+    passed_over += [(clip, f"excluded: {exclusions[clip]}") for clip in rows["clip_id"][excluded]]
+    rows = rows[~excluded]
     ambiguous = ~rows["label"].isin([*params.classes, *probes])
     missing = ~ambiguous & rows["container"].isna()
     large = ~ambiguous & (rows["size"] > MAX_CLIP_BYTES)
@@ -63,8 +67,8 @@ def select_clips(
     rows = rows[~(ambiguous | missing | large)]
     check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
     if empty := [label for label in [*params.classes, *probes] if label not in set(rows["label"])]:
-        why = f"rejected ({rejects[0][1]}, ...)" if rejects else "taken by evaluate.probes"
-        raise InputError(f"{empty[0]}: all of its clips were {why}")
+        found = count_kinds(rejects + passed_over) or "evaluate.probes took them"
+        raise InputError(f"{empty[0]}: no clip of this class is left (of all: {found}). Mend the input")
     rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
     return rows.sort_values("clip_id", ignore_index=True), rejects, passed_over
 

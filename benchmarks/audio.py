@@ -118,7 +118,7 @@ def repeat_release(releases: Path, target: Path, times: int) -> None:
 
 def peak_memory(releases: Path, folder: Path) -> tuple[int, float]:
     """Clips, and the largest resident memory in MB of any process of the decode and spectrogram stages."""
-    run_stage("ingest", releases, folder / "clips")
+    run_stage("ingest", releases, "data/exclusions.csv", folder / "clips")
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     run_stage("decode", folder / "clips", folder / "waveforms")
     run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
@@ -133,7 +133,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_stage("ingest", releases, folder / "clips")
+        run_stage("ingest", releases, "data/exclusions.csv", folder / "clips")
         parts = sorted((folder / "clips").glob("part-*.parquet"))
         rows = pd.concat([pd.read_parquet(part, columns=["locale", "path"]) for part in parts])
         found = {path.name: path for path in releases.rglob("clips/*")}

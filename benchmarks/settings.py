@@ -8,23 +8,23 @@ Choose by the column of the validation clips; the test clips' are what a choice 
 
 import argparse
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dvc.api import DVCFileSystem
-from rich.console import Console
-from rich.table import Table
 
 from accent.errors import InputError, run
 from accent.intervals import speaker_intervals
 from accent.ranking import auc
+from accent.revisions import read_predictions
 
-FOLDS = 5
+FOLDS, TARGET = 5, "french"
 BASE = ["train.width=16", "train.batch_size=64", "train.windows_per_clip=4", "evaluate.resamples=20"]
 SETTINGS = {
     "base": [],
+    "synthetic": [],  # with RELEASES that have a release of accent.synthesise beside the others
     "seed-2": ["train.seed=2"],
     "seed-3": ["train.seed=3"],
     "epochs-21": ["train.epochs=21"],
@@ -77,22 +77,45 @@ def _status() -> str:
     return subprocess.run(["dvc", "queue", "status"], check=True, capture_output=True, text=True).stdout
 
 
-def read(name: str) -> pd.DataFrame | None:
-    """The predictions of a setting's runs with their `fold`, in the order of fold and clip; None where one is missing."""
-    tables = []
-    for fold in range(FOLDS):
-        try:
-            with DVCFileSystem(".", rev=experiment(name, fold)).open("data/predictions.parquet") as file:
-                tables.append(pd.read_parquet(file).assign(fold=fold))
-        except Exception:
-            return None
-    return pd.concat(tables, ignore_index=True)
+def read(name: str, split: str) -> pd.DataFrame:
+    """What a setting's runs say of a split: clip_id, client_id, positive, score, fold."""
+    runs = [read_predictions(experiment(name, fold), split).assign(fold=fold) for fold in range(FOLDS)]
+    clips = pd.concat(runs, ignore_index=True)
+    return clips[["clip_id", "client_id", "fold"]].assign(
+        positive=clips["label"] == TARGET, score=clips[f"probability_{TARGET}"]
+    )
 
 
-def mean_auc(predictions: pd.DataFrame, rows: np.ndarray) -> float:
+def mean_auc(clips: pd.DataFrame, rows: np.ndarray, score: str = "score") -> float:
     """The mean of the folds' ROC AUC over those rows; NaN where one of them has none."""
-    folds, positive, score = (predictions[name].to_numpy()[rows] for name in ("fold", "positive", "score"))
-    return float(np.mean([auc(positive[folds == fold], score[folds == fold]) for fold in range(FOLDS)]))
+    folds, positive, scores = (clips[name].to_numpy()[rows] for name in ("fold", "positive", score))
+    return float(np.mean([auc(positive[folds == fold], scores[folds == fold]) for fold in range(FOLDS)]))
+
+
+def compare(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
+    """Mean AUC with its interval, and the difference to the base run on the same clips with its own."""
+    both = clips.merge(base[["clip_id", "fold", "score"]], on=["clip_id", "fold"], suffixes=("", "_base"))
+
+    def metric(rows: np.ndarray) -> dict[str, float]:
+        mean = mean_auc(both, rows)
+        return {"auc": mean, "difference": mean - mean_auc(both, rows, "score_base")}
+
+    intervals = speaker_intervals(metric, both["client_id"], 1000, 1)
+    found = metric(np.arange(len(both)))
+    return [f"{found[name]:+.3f} ({low:+.2f} to {high:+.2f})" for name, (low, high) in intervals.items()]
+
+
+def print_table(names: list[str]) -> None:
+    """A row a setting, as Markdown; one whose runs are not all there is left out, with the reason."""
+    bases = {split: read("base", split) for split in ("valid", "test")}
+    print("| setting | valid AUC | less base | test AUC | less base |\n|---|---|---|---|---|")
+    for name in names:
+        try:
+            cells = [cell for split, base in bases.items() for cell in compare(read(name, split), base)]
+        except InputError as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            continue
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
 
 
 def main() -> None:

@@ -44,7 +44,7 @@ def main() -> None:
     window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_stage("ingest", "data/sample", folder / "clips")
+        run_stage("ingest", "data/sample", "data/exclusions.csv", folder / "clips")
         run_stage("decode", folder / "clips", folder / "waveforms")
         run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
         rows = read_index(folder / "spectrograms").iloc[:CLIPS]

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from accent.common_voice import read_releases
 from accent.errors import run
+from accent.exclusions import read_exclusions
 from accent.outputs import output_folder
 from accent.params import load_params
 from accent.parts import count_kinds, part_name, write_rejects
@@ -18,6 +19,7 @@ from accent.selection import IngestParams, select_clips, write_clips_part
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("releases", type=Path)
+    parser.add_argument("exclusions", type=Path, help="clips to leave out, with the reasons")
     parser.add_argument("clips", type=Path)
     args = parser.parse_args()
 
@@ -25,10 +27,11 @@ def main() -> None:
     params = load_params("ingest", IngestParams)
     probes = load_params("evaluate", EvaluateParams).probes
     check_names(params.classes, probes)
+    exclusions = read_exclusions(args.exclusions)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
         sources = read_releases(args.releases, [*params.classes.values(), *probes.values()], spool)
-        rows, rejects, passed_over = select_clips(sources, params, probes)
+        rows, rejects, passed_over = select_clips(sources, params, probes, exclusions)
         starts = range(0, len(rows), params.clips_per_part)
         for number, start in enumerate(tqdm(starts, unit="part", desc=args.clips.name, mininterval=1)):
             part = rows.iloc[start : start + params.clips_per_part]
@@ -36,9 +39,11 @@ def main() -> None:
         write_rejects(partial, rejects + passed_over)
         spool.unlink()
     labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in [*params.classes, *probes])
+    strangers = len(exclusions) - sum(reason.startswith("excluded:") for _, reason in passed_over)
     print(
         f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "
-        f"{len(passed_over):,} passed over ({count_kinds(passed_over) or '-'}); {time.monotonic() - began:.0f} s"
+        f"{len(passed_over):,} passed over ({count_kinds(passed_over) or '-'}); {strangers:,} of {len(exclusions):,} "
+        f"exclusions name no clip of these classes; {time.monotonic() - began:.0f} s"
     )
 
 

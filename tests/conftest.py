@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
+EXCLUSIONS = ROOT / "data" / "exclusions.csv"
 NEW = (
     "client_id path sentence_id sentence sentence_domain up_votes down_votes age gender accents variant locale segment"
 )

@@ -19,7 +19,7 @@ from accent.audio import (
     speech_frames,
 )
 from accent.errors import Reject
-from tests.conftest import ROOT, read_rejects, sample_clips, set_params, stage, write_locale
+from tests.conftest import EXCLUSIONS, SAMPLE, read_rejects, sample_clips, set_params, stage, write_locale
 
 PARAMS = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.8, max_seconds=30)
 
@@ -269,7 +269,7 @@ def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
     rows = [{"client_id": "a", "path": name, "sentence": name, "locale": "fr"} for name in [*bad, *good]]
     write_locale(workdir / "raw" / "fr", "client_id path sentence locale", rows, bad | good)
     set_params(workdir, {"ingest": {"classes": {"french": {"locale": "fr"}}, "clips_per_part": 3}})
-    stage("ingest", "raw", "clips", cwd=workdir)
+    stage("ingest", "raw", EXCLUSIONS, "clips", cwd=workdir)
     done = stage("decode", "clips", "waveforms", cwd=workdir, ok=False)
     assert "13 of 21 clips rejected, more than max_reject_fraction=0.1 allows (" in done.stderr
     assert not (workdir / "waveforms").exists()
@@ -284,7 +284,7 @@ def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
 
 def test_the_number_of_workers_changes_no_byte(workdir):
     set_params(workdir, {"ingest": {"max_clips_per_class": 20, "clips_per_part": 8}})
-    stage("ingest", ROOT / "data" / "sample", "clips", cwd=workdir)
+    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=workdir)
     for workers in ("1", "2"):
         stage("decode", "clips", f"waveforms{workers}", cwd=workdir, LOKY_MAX_CPU_COUNT=workers)
         stage("spectrogram", f"waveforms{workers}", f"spectrograms{workers}", cwd=workdir, LOKY_MAX_CPU_COUNT=workers)

@@ -14,7 +14,7 @@ from accent.errors import InputError
 from accent.outputs import output_file, output_folder
 from accent.parallel import map_parts
 from accent.parts import Parts, checksum, read_index, write_part
-from tests.conftest import ROOT, set_params, stage
+from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
 
 
 def fill(rows: pd.DataFrame, target: Path, offset: int) -> tuple[pd.DataFrame, list]:
@@ -117,7 +117,7 @@ def chain(workdir: Path) -> dict[str, list[str]]:
     """The arguments of the first stages, all of whose inputs exist."""
     set_params(workdir, {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}})
     arguments = {
-        "ingest": [str(ROOT / "data" / "sample"), "clips"],
+        "ingest": [str(SAMPLE), str(EXCLUSIONS), "clips"],
         "decode": ["clips", "waveforms"],
         "spectrogram": ["waveforms", "spectrograms"],
         "split": ["waveforms", "splits.parquet"],
@@ -136,7 +136,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(workdir, chain):
         pytest.skip(f"this machine lets no test mount a file system: {mounted.stderr.decode().strip()}")
     try:
         for name in STAGES:
-            done = stage(name, chain[name][0], small / "out", cwd=workdir, ok=False)
+            done = stage(name, *chain[name][:-1], small / "out", cwd=workdir, ok=False)
             check_full_disk(done, small, "No space left on device. Free some space, then run the same command again.")
     finally:
         subprocess.run(["umount", str(small)], check=True)
@@ -153,7 +153,7 @@ def test_a_writer_that_fails_is_one_line_and_leaves_nothing(workdir, chain):
     out.mkdir()
     for name in STAGES:
         done = subprocess.run(
-            [sys.executable, "-m", f"stages.{name}", chain[name][0], out / "result"],
+            [sys.executable, "-m", f"stages.{name}", *chain[name][:-1], out / "result"],
             cwd=workdir,
             env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             preexec_fn=limit,
@@ -164,5 +164,5 @@ def test_a_writer_that_fails_is_one_line_and_leaves_nothing(workdir, chain):
 
 
 def test_a_read_only_place_is_one_line(workdir):
-    done = stage("ingest", ROOT / "data" / "sample", "/proc/accent-clips", cwd=workdir, ok=False)
+    done = stage("ingest", SAMPLE, EXCLUSIONS, "/proc/accent-clips", cwd=workdir, ok=False)
     assert done.stderr.splitlines()[-1].startswith("error: /proc/.accent-clips.partial: ")

@@ -20,7 +20,7 @@ from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram, make_d
 from accent.errors import InputError
 from accent.params import load_params
 from accent.training import TrainParams, fingerprint, fit, make_learner
-from tests.conftest import ROOT, set_params, stage
+from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
 
 mpl.use("Agg")
 CLASSES = ["english", "french"]
@@ -251,7 +251,7 @@ def prepared(tmp_path_factory) -> Path:
         "train": train_settings,
     }
     set_params(folder, settings)
-    stage("ingest", ROOT / "data" / "sample", "clips", cwd=folder)
+    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
     stage("decode", "clips", "waveforms", cwd=folder)
     stage("spectrogram", "waveforms", "spectrograms", cwd=folder)
     stage("split", "waveforms", "splits.parquet", cwd=folder)

@@ -1,0 +1,157 @@
+"""Is one run better than another? Over the clips that both tested, with intervals over their speakers."""
+
+import argparse
+import json
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import rankdata
+from tqdm import tqdm
+
+from accent.errors import InputError, run
+from accent.intervals import speaker_intervals
+from accent.log_odds import one_against_rest
+from accent.metrics import calibration_error
+from accent.revisions import check_same_classes, probabilities_of, read_predictions
+
+HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False, "ece": False}
+SAME = "no difference seen"
+UNKNOWN = "too few speakers to tell"
+
+
+class Scores:
+    """A run's probabilities, of shape (clips, classes), with what the metrics need of each clip worked out once."""
+
+    def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
+        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
+        self.probabilities, self.targets = probabilities, targets
+        self.log_odds = np.stack([one_against_rest(logs, number) for number in range(logs.shape[1])], axis=1)
+        self.right = probabilities.argmax(axis=1) == targets
+        self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
+
+    def metrics(self, rows: np.ndarray) -> dict[str, float]:
+        """The metrics of `accent.metrics.evaluate_scores` that `HIGHER_IS_BETTER` names, of these rows.
+
+        A hundred times as fast, for the bootstrap. ROC AUC is NaN where there is no clip of a class.
+        """
+        targets = self.targets[rows]
+        clips = np.bincount(targets, minlength=self.log_odds.shape[1])
+        right = np.bincount(targets, self.right[rows], minlength=len(clips))
+        return {
+            "roc_auc": np.mean([_roc_auc(targets == n, self.log_odds[rows, n]) for n in range(len(clips))]),
+            "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
+            "log_loss": self.losses[rows].mean(),
+            "ece": calibration_error(self.probabilities[rows], targets),
+        }
+
+
+def _roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
+    """How often a positive has the higher score of a pair (Mann and Whitney's U), ties counting half."""
+    ones, zeros = positive.sum(), (~positive).sum()
+    if not ones or not zeros:
+        return np.nan
+    return (rankdata(scores)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int) -> dict:
+    """What the second run's test predictions are worth beside the first's, over the clips that both have.
+
+    `metrics` has of each metric `a`, `b`, `difference` (b - a), its 95% interval `low` to `high` by paired bootstrap
+    over the speakers (None where there is one), and the `verdict` on b: better, worse, or why neither. `clips` and
+    `speakers` are counted, and in `left_out` the clips that only one run tested.
+    Raises `InputError` where the classes differ, no clip is shared, or a shared one has two labels.
+    """
+    classes = check_same_classes({"A": first, "B": second})
+    both = first.merge(second, on="clip_id", suffixes=("", "_b"), validate="one_to_one")
+    if both.empty:
+        raise InputError(
+            f"none of the {len(first):,} and {len(second):,} test clips is in both runs. "
+            "Compare runs of the same split.fold, or with a common test set"
+        )
+    if relabelled := int((both["label"] != both["label_b"]).sum()):
+        raise InputError(f"{relabelled:,} of {len(both):,} shared clips have another label in the other run")
+    targets = both["label"].map(classes.index).to_numpy()
+    a, b = (
+        Scores(probabilities_of(run.set_index("clip_id").loc[both["clip_id"]]).to_numpy(), targets)
+        for run in (first, second)
+    )
+    with tqdm(total=resamples, unit="resample", delay=2, leave=False) as bar:
+
+        def differences(rows: np.ndarray) -> dict[str, float]:
+            bar.update()
+            in_a, in_b = a.metrics(rows), b.metrics(rows)
+            return {name: in_b[name] - in_a[name] for name in in_a}
+
+        intervals = speaker_intervals(differences, both["client_id"], resamples, seed)
+    of_a, of_b = (run.metrics(np.arange(len(both))) for run in (a, b))
+    metrics = {}
+    for name, interval in intervals.items():
+        low, high = interval or (None, None)
+        metrics[name] = {
+            "a": float(of_a[name]),
+            "b": float(of_b[name]),
+            "difference": float(of_b[name] - of_a[name]),
+            "low": low,
+            "high": high,
+            "verdict": verdict(interval, HIGHER_IS_BETTER[name]),
+        }
+    return {
+        "clips": len(both),
+        "speakers": both["client_id"].nunique(),
+        "left_out": {"a": len(first) - len(both), "b": len(second) - len(both)},
+        "metrics": metrics,
+    }
+
+
+def verdict(interval: list[float] | None, higher_is_better: bool) -> str:
+    """What the interval of a difference says of the second run: it has to lie on one side of zero."""
+    if interval is None:
+        return UNKNOWN
+    low, high = interval
+    if low <= 0 <= high:
+        return SAME
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def print_table(found: dict, names: tuple[str, str], console: Console) -> None:
+    """The comparison as people read it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    for heading in ("A", "B", "B - A", "95% interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("B is")
+    for name, row in found["metrics"].items():
+        interval = "-" if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
+        numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
+        table.add_row(name.replace("_", " "), *numbers, interval, row["verdict"])
+    console.print(table)
+    left_out = found["left_out"]
+    console.print(
+        f"A {names[0]}, B {names[1]}: {found['clips']:,} clips of {found['speakers']:,} speakers that both tested; "
+        f"left out: {left_out['a']:,} that only A tested, {left_out['b']:,} that only B did.",
+        highlight=False,
+        markup=False,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=f"REV_{name.upper()}", help="experiment, branch, tag, commit, or workspace")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the speakers (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the resamples (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    args = parser.parse_args()
+
+    names = (args.a, args.b)
+    found = compare(*map(read_predictions, names), args.resamples, args.seed)
+    if args.json:
+        print(json.dumps(dict(zip("ab", names, strict=True)) | found))
+    else:
+        print_table(found, names, Console())
+
+
+if __name__ == "__main__":
+    run(main)
