@@ -26,6 +26,7 @@ TINY = {
     "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
+    "report": {"clips": 3},
 }
 
 

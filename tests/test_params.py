@@ -7,6 +7,7 @@ from accent.errors import InputError
 from accent.params import load_params
 from accent.practice import PracticeParams
 from accent.refusal import ScoreParams
+from accent.report import ReportParams
 from accent.selection import IngestParams
 from accent.spectrogram import SpectrogramParams
 from accent.splits import SplitParams
@@ -23,6 +24,7 @@ SECTIONS = {
     "score": ScoreParams,
     "explain": ExplainParams,
     "practice": PracticeParams,
+    "report": ReportParams,
 }
 
 
