@@ -19,7 +19,7 @@ def draw_lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, by: str, marker: 
         colour, style = COLOURS[number % len(COLOURS)], STYLES[number % len(STYLES)]
         axes.plot(part[x], part[y], linestyle=style, marker=marker, markersize=4, color=colour, label=name)
     if len(groups) > 1:
-        axes.legend(frameon=False, labelcolor=INK, fontsize=9)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, frameon=False, labelcolor=INK, fontsize=9)
 
 
 def draw_roc(rows: pd.DataFrame) -> Figure:
@@ -29,7 +29,7 @@ def draw_roc(rows: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         draw_lines(axes, rows, "false_positive_rate", "true_positive_rate", "label")
-        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="others taken for it", ylabel="found")
+        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="share of the others taken for it", ylabel="share of it found")
         return figure
 
 

@@ -89,7 +89,7 @@ def line_picture(figure: Figure) -> str:
 def shaded_picture(figure: Figure) -> str:
     """A figure of shades as the address of a WebP picture, a fifth of the size of the PNG."""
     file = io.BytesIO()
-    figure.savefig(file, format="webp", pil_kwargs={"quality": 70, "method": 6})
+    figure.savefig(file, format="webp", pil_kwargs={"quality": 70})
     return data_uri(file.getvalue(), "image/webp")
 
 
@@ -119,23 +119,26 @@ def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[st
 
 
 def columns_of(table: dict[str, dict]) -> list[str]:
-    """The names of the numbers in any row of a table, in the order in which they first appear, without intervals."""
+    """The names of what any row of a table has, in the order in which they first appear, without intervals."""
     names = dict.fromkeys(name for row in table.values() for name in row)
-    return [name for name in names if f"{name}_95" in names or not name.endswith("_95")]
+    return [name for name in names if not name.endswith("_95") and name != "verdict"]
 
 
-def number(value: object) -> str:
-    """A number for reading: counts whole, all else with three decimals; a dash for none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "–" if value is None else str(value)
-    if value != value:
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.3f}"
+def number(value: float | str | None) -> str:
+    """A number for reading: counts whole, all else with three decimals; a dash for none, and words as they are."""
+    if value is None or value != value:
+        return "\N{EN DASH}"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
 
 
 def interval(bounds: list[float] | None) -> str:
     """A 95% interval for reading, or nothing where there is none."""
     return f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else ""
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence of its own."""
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def render(**page: object) -> str:
@@ -151,7 +154,7 @@ def render(**page: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "interval": interval, "columns": columns_of}
+    environment.filters |= {"number": number, "interval": interval, "columns": columns_of, "sentence": sentence}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template("report.html").render(
