@@ -7,6 +7,7 @@ decibels up to the clip's loudest bin, draw from torch's global generator, and d
 import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
+from torch.nn.functional import grid_sample
 from torchaudio.functional import mask_along_axis_iid
 
 from accent.params import Fraction, params
@@ -14,6 +15,8 @@ from accent.params import Fraction, params
 
 @params
 class AugmentParams:
+    frequency_warp: Fraction
+    time_warp: Fraction
     level_db: NonNegativeFloat
     tilt_db: NonNegativeFloat
     lowpass: Fraction
@@ -23,7 +26,8 @@ class AugmentParams:
 
 
 def augment(batch: Tensor, params: AugmentParams, range_db: float) -> Tensor:
-    """All of the below, in the order in which a recording meets them: channel, noise, level, then SpecAugment."""
+    """All of the below, in the order in which speech meets them: voice, channel, noise, level, then SpecAugment."""
+    batch = warp(batch, params.frequency_warp, params.time_warp)
     batch = tilt(batch, params.tilt_db / range_db)
     batch = lowpass(batch, params.lowpass)
     batch = noise(batch, params.noise_db, range_db)
@@ -39,6 +43,23 @@ def _draw(batch: Tensor, low: float, high: float) -> Tensor:
 def _bands(batch: Tensor) -> Tensor:
     """Position of each mel band, 0 (lowest) to 1, of shape (n_mels, 1)."""
     return torch.linspace(0, 1, batch.shape[2], device=batch.device)[:, None]
+
+
+def warp(batch: Tensor, frequency: float, time: float) -> Tensor:
+    """Another speaker: all frequencies and the pace scaled, each by a factor of up to 1 -/+ that strength.
+
+    The bands are scaled from the lowest edge (vocal tract length perturbation, Jaitly and Hinton 2013, here on the mel
+    scale), time from the middle; what comes in from beyond the window's ends is silence.
+    """
+    if not frequency and not time:
+        return batch
+    height, width = batch.shape[2:]
+    rows = (torch.arange(height, device=batch.device) + 0.5) / height * _draw(batch, 1 - frequency, 1 + frequency)
+    columns = (torch.arange(width, device=batch.device) + 0.5) / width - 0.5
+    columns = columns * _draw(batch, 1 - time, 1 + time) + 0.5
+    rows, columns = rows[:, 0, 0, :, None] * 2 - 1, columns[:, 0] * 2 - 1  # as grid_sample counts: -1 to 1
+    grid = torch.stack(torch.broadcast_tensors(columns, rows), dim=-1)
+    return grid_sample(batch, grid, padding_mode="zeros", align_corners=False)
 
 
 def level(batch: Tensor, strength: float) -> Tensor:

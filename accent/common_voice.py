@@ -11,7 +11,7 @@ import os
 import re
 import tarfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +34,7 @@ COLUMNS = (
 FILE_COLUMNS = ("path", "container", "offset", "size")
 NEEDED = ("client_id", "path", "sentence")
 VOTES = ("up_votes", "down_votes")
+FEMALE, MALE, OTHER = GENDERS = ("female", "male", "other")
 OLD_NAMES = {"accent": "accents"}
 
 TSV = "validated.tsv"
@@ -73,7 +74,7 @@ class Source:
     rejects: Rejects = field(default_factory=list)
 
 
-def read_releases(folder: Path, classes: dict[str, ClassFilter], spool: Path) -> list[Source]:
+def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
     """Every locale of every release in `folder`: locale folders up to two levels down, and archives.
 
     Archives are read once, as a stream; the clips that a class may want are appended to the file `spool`.
@@ -107,7 +108,7 @@ def read_folder(folder: Path) -> Source:
     return Source(str(folder), rows, files, rejects)
 
 
-def read_archive(path: Path, classes: dict[str, ClassFilter], spool: IO[bytes]) -> list[Source]:
+def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -> list[Source]:
     """The locales of an archive, whose TSVs may stand before or after the clips.
 
     Nothing is unpacked by name: members are matched, and their bytes appended to `spool`. Links, devices and names
@@ -239,10 +240,10 @@ def _table(header: list[str], rows: list[list[str]], locale: str) -> pd.DataFram
     return table
 
 
-def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Series:
+def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter], where: str) -> pd.Series:
     """The class name of each row, "" for none, and names joined by " and " where a row is in several.
 
-    Raises `InputError` for a class without a row, with the values that do occur.
+    Raises `InputError` for a class without a row, with the values that do occur; `where` they stand in params.yaml.
     """
     labels = pd.Series("", index=rows.index, dtype=str)
     for label, wanted in classes.items():
@@ -254,15 +255,15 @@ def assign_classes(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> pd.Se
                 occurring = rows[column][mask].value_counts().head(20)
                 found = ", ".join(f"{value or '(empty)'} ({count:,})" for value, count in occurring.items())
                 raise InputError(
-                    f"ingest.classes.{label}: no clip with {column} {asked!r}. Values that occur: {found or 'none'}"
+                    f"{where}.{label}: no clip with {column} {asked!r}. Values that occur: {found or 'none'}"
                 )
             mask &= matches
         labels[mask] = labels[mask].where(labels[mask] == "", labels[mask] + " and ") + label
     return labels
 
 
-def _in_any_class(rows: pd.DataFrame, classes: dict[str, ClassFilter]) -> np.ndarray:
-    masks = [np.logical_and.reduce([matches for _, matches in _matches(rows, wanted)]) for wanted in classes.values()]
+def _in_any_class(rows: pd.DataFrame, classes: Sequence[ClassFilter]) -> np.ndarray:
+    masks = [np.logical_and.reduce([matches for _, matches in _matches(rows, wanted)]) for wanted in classes]
     return np.logical_or.reduce(masks)
 
 
@@ -281,3 +282,13 @@ def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.
         yield "up_votes", rows["up_votes"] >= wanted.min_up_votes
     if wanted.max_down_votes is not None:
         yield "down_votes", rows["down_votes"] <= wanted.max_down_votes
+
+
+def gender_of(word: str) -> str:
+    """`female`, `male`, `other`, or "" where it is not stated, for a word of any release of Common Voice.
+
+    Until release 16 they were female, male and other; since then female_feminine, male_masculine, intersex,
+    transgender, non-binary and do_not_wish_to_say.
+    """
+    stated = word.lower().split("_")[0]
+    return "" if stated in ("", "do") else stated if stated in (FEMALE, MALE) else OTHER

@@ -1,11 +1,9 @@
 """How much scores differ when nothing about the speaking does: a take re-encoded and at other levels."""
 
-import io
-
 import numpy as np
-import soundfile as sf
 
 from accent.audio import FULL_SCALE, SAMPLE_RATE, read_recording
+from accent.channels import encode
 from accent.score import Scorer
 
 ENCODINGS = (("MP3", "MPEG_LAYER_III"), ("OGG", "OPUS"), ("OGG", "VORBIS"))
@@ -17,11 +15,8 @@ def copies(waveform: np.ndarray) -> list[np.ndarray]:
     original = waveform.astype(np.float32) / FULL_SCALE
     result = [original * np.float32(10 ** (level / 20)) for level in LEVELS_DB]
     for container, subtype in ENCODINGS:
-        file = io.BytesIO()
-        with sf.SoundFile(file, "w", SAMPLE_RATE, 1, subtype, format=container) as output:
-            for first in range(0, len(original), 10 * SAMPLE_RATE):  # libsndfile crashes on minutes of Vorbis at once
-                output.write(original[first : first + 10 * SAMPLE_RATE])
-        result.append(read_recording(file.getvalue(), len(original) / SAMPLE_RATE + 1).waveform)
+        file = encode(original, SAMPLE_RATE, container, subtype)
+        result.append(read_recording(file, len(original) / SAMPLE_RATE + 1).waveform)
     return result
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from accent.picture import AGAINST, FOR, INK, STYLE, new_figure
+from accent.style import AGAINST, FOR, INK, STYLE, new_figure
 
 COLOURS = (FOR, AGAINST, "#2f9e77", "#b0609e", "#a08a2c", INK)
 STYLES = ("-", "--", "-.", ":")

@@ -43,3 +43,8 @@ def speaker_intervals(
         known = row[~np.isnan(row)]
         intervals[name] = np.percentile(known, [LOW, HIGH]).tolist() if 2 * len(known) > len(row) else None
     return intervals
+
+
+def say_interval(interval: list[float] | None) -> str:
+    """An interval as it stands behind a number in a line of text."""
+    return "(95%: {:.3f} to {:.3f})".format(*interval) if interval else "(95%: not known)"

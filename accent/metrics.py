@@ -20,6 +20,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from accent.log_odds import one_against_rest
 
+HEADLINES = ("accuracy", "balanced_accuracy", "roc_auc", "eer", "log_loss", "brier", "ece")
 ECE_BINS = 15  # as in arXiv 1706.04599, which proposed temperature scaling
 
 
@@ -54,33 +55,45 @@ def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
     return float(error)
 
 
-def evaluate_scores(logits: np.ndarray, targets: np.ndarray, classes: list[str], temperature: float) -> dict:
-    """Every headline metric of `softmax(logits / temperature)`, as a dictionary of numbers and of numbers by class.
+def headline_scores(logits: np.ndarray, targets: np.ndarray, temperature: float) -> dict[str, float]:
+    """What `softmax(logits / temperature)` is judged by; every number is NaN where a class has no clip.
 
     ROC AUC and EER are those of one class against the rest, averaged over the classes (with two they are the same).
     """
+    classes = logits.shape[1]
+    labels = list(range(classes))
+    if len(set(targets)) < classes:
+        return dict.fromkeys(HEADLINES, float("nan"))
     probabilities = softmax(logits / temperature, axis=1)
-    raw = softmax(logits, axis=1)
     predicted = logits.argmax(axis=1)
-    labels = list(range(len(classes)))
-    log_odds = {name: one_against_rest(logits / temperature, number) for number, name in enumerate(classes)}
-    auc = {name: float(roc_auc_score(targets == n, log_odds[name])) for n, name in enumerate(classes)}
-    eer = {name: equal_error_rate(targets == n, log_odds[name]) for n, name in enumerate(classes)}
-    metrics = {
-        "accuracy": accuracy_score(targets, predicted),
-        "balanced_accuracy": balanced_accuracy_score(targets, predicted),
-        "roc_auc": np.mean(list(auc.values())),
-        "eer": np.mean(list(eer.values())),
-        "log_loss": log_loss(targets, probabilities, labels=labels),
-        "log_loss_uncalibrated": log_loss(targets, raw, labels=labels),
+    numbers = [1] if classes == 2 else labels  # of two classes, the curves mirror each other
+    scores = {number: (targets == number, one_against_rest(logits / temperature, number)) for number in numbers}
+    values = [
+        accuracy_score(targets, predicted),
+        balanced_accuracy_score(targets, predicted),
+        np.mean([roc_auc_score(*score) for score in scores.values()]),
+        np.mean([equal_error_rate(*score) for score in scores.values()]),
+        log_loss(targets, probabilities, labels=labels),
         # Of two classes scikit-learn gives the half of the sum over classes: the usual Brier score of each.
-        "brier": brier_score_loss(targets, probabilities if len(classes) > 2 else probabilities[:, 1], labels=labels),
-        "ece": calibration_error(probabilities, targets),
+        brier_score_loss(targets, probabilities if classes > 2 else probabilities[:, 1], labels=labels),
+        calibration_error(probabilities, targets),
+    ]
+    return dict(zip(HEADLINES, map(float, values), strict=True))
+
+
+def evaluate_scores(logits: np.ndarray, targets: np.ndarray, classes: list[str], temperature: float) -> dict:
+    """`headline_scores`, and what they were before temperature scaling, and numbers by class."""
+    raw = softmax(logits, axis=1)
+    labels = list(range(len(classes)))
+    metrics = {
+        **headline_scores(logits, targets, temperature),
+        "log_loss_uncalibrated": float(log_loss(targets, raw, labels=labels)),
         "ece_uncalibrated": calibration_error(raw, targets),
     }
-    metrics = {name: float(value) for name, value in metrics.items()}
-    recall = recall_score(targets, predicted, labels=labels, average=None)
+    recall = recall_score(targets, logits.argmax(axis=1), labels=labels, average=None)
     metrics["recall"] = {name: float(value) for name, value in zip(classes, recall, strict=True)}
     if len(classes) > 2:
-        metrics |= {"roc_auc_by_class": auc, "eer_by_class": eer}
+        scores = {name: (targets == n, one_against_rest(logits, n)) for n, name in enumerate(classes)}
+        metrics["roc_auc_by_class"] = {name: float(roc_auc_score(*score)) for name, score in scores.items()}
+        metrics["eer_by_class"] = {name: equal_error_rate(*score) for name, score in scores.items()}
     return metrics

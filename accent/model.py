@@ -11,7 +11,7 @@ from urllib.error import URLError
 import numpy as np
 import safetensors.torch
 import torch
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, PositiveInt
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
@@ -31,6 +31,8 @@ class ModelCard:
     """All that one must know to use the weights: how audio becomes windows, and logits become a probability."""
 
     arch: str
+    width: PositiveInt
+    antialias: bool
     classes: tuple[str, ...]
     audio: AudioParams
     spectrogram: SpectrogramParams
@@ -57,7 +59,9 @@ class Standardise(nn.Module):
         return (batch - 0.5) / 0.25
 
 
-def build_model(arch: str, n_classes: int, weights: Literal["none", "imagenet"] = "none") -> nn.Module:
+def build_model(
+    arch: str, n_classes: int, width: int = 64, antialias: bool = False, weights: Literal["none", "imagenet"] = "none"
+) -> nn.Module:
     """A residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
 
     With `weights: imagenet`, torchvision's published weights (hash-checked, fetched once), of which the first layer's
@@ -65,7 +69,9 @@ def build_model(arch: str, n_classes: int, weights: Literal["none", "imagenet"] 
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
-    network = ResNet(arch)
+    if weights == "imagenet" and (width != 64 or antialias):
+        raise InputError("params.yaml: train.weights: imagenet: are for train.width 64 and train.antialias false only")
+    network = ResNet(arch, width, antialias)
     if weights == "imagenet":
         network.load_state_dict(_published_weights(arch))
     colours = network.conv1
@@ -111,7 +117,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
     try:
         state = safetensors.torch.load(weights)
         del weights  # 45 MB: a command that scores a take has little more than this and torch
-        model = build_model(card.arch, len(card.classes))
+        model = build_model(card.arch, len(card.classes), card.width, card.antialias)
         model.load_state_dict(state, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None

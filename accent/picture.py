@@ -1,4 +1,4 @@
-"""Pictures of a take, readable on a light and on a dark page: mid-grey lines on nothing."""
+"""Pictures of a take, of practice, and of what the model listens to."""
 
 import librosa
 import matplotlib as mpl
@@ -11,24 +11,9 @@ from accent.audio import FULL_SCALE, SAMPLE_RATE
 from accent.explain import attributions, cells_of
 from accent.model import ModelCard
 from accent.score import Piece, Score, Scorer
+from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
 from accent.timeline import curve, least_native, within
 
-INK = "#808080"  # 4.0:1 against white, 5.3:1 against black
-FOR, AGAINST = "#3f8ad8", "#e0702a"  # told apart by the colour-blind too
-STYLE = {
-    "font.size": 11,
-    "text.color": INK,
-    "axes.labelcolor": INK,
-    "axes.edgecolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "axes.facecolor": "none",
-    "figure.facecolor": "none",
-    "savefig.facecolor": "none",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
 CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
 
@@ -40,12 +25,6 @@ def band_hz(card: ModelCard) -> np.ndarray:
         spectrogram.n_mels + 2, fmin=spectrogram.fmin_hz, fmax=spectrogram.fmax_hz, htk=True
     )
     return points[1:-1]
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure in the project's style."""
-    with mpl.rc_context(STYLE):
-        return Figure(figsize=(width, height), layout="constrained", dpi=150)
 
 
 def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str, explain: bool = True) -> Figure:
@@ -216,3 +195,54 @@ def draw_trend(takes, target: str) -> Figure:
         )
         axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         return figure
+
+
+def draw_audit(audit: dict) -> Figure:
+    """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
+    with mpl.rc_context(STYLE):
+        figure = new_figure(2.4 * WIDTH, 4.4)
+        left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.25, 1.75]})
+        _draw_aucs(left, audit["nuisance"])
+        _draw_importance(middle, audit["importance"])
+        _draw_channels(right, audit["channels"])
+        return figure
+
+
+def _draw_aucs(axes: Axes, found: dict) -> None:
+    for place, (name, colour) in enumerate((("roc_auc", AGAINST), ("model_roc_auc", FOR))):
+        low, high = found[f"{name}_95"] or (found[name], found[name])
+        axes.plot([place, place], [low, high], color=colour, linewidth=3, alpha=0.6)
+        axes.plot(place, found[name], "o", color=colour, markersize=9)
+        axes.text(place + 0.12, found[name], f"{found[name]:.2f}", va="center", color=colour)
+    axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
+    lowest = min([0.45, *(found["roc_auc_95"] or [])])
+    axes.set(xlim=(-0.5, 1.6), ylim=(lowest - 0.02, 1.02), xticks=[0, 1], xticklabels=["nuisance\nmeasures", "model"])
+    axes.set_ylabel("ROC AUC, 95% over speakers")
+    axes.set_title("without and with listening", size=11)
+
+
+def _draw_importance(axes: Axes, importance: dict) -> None:
+    means, sds = ([found[key] for found in importance.values()] for key in ("mean", "sd"))
+    axes.barh(range(len(means)), means, xerr=sds, color=AGAINST, alpha=0.7, ecolor=INK)
+    axes.set(yticks=range(len(means)), yticklabels=list(importance))
+    axes.set_xlabel("fall of the nuisance AUC")
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_title("if a measure is dealt out anew", size=11)
+
+
+def _draw_channels(axes: Axes, channels: dict) -> None:
+    for place, found in enumerate(channels.values()):
+        if found["clips"]:
+            axes.barh(place, found["mean_change"], color=FOR, alpha=0.7)
+            axes.plot([found["mean_change"], found["p95_change"]], [place, place], color=INK, linewidth=1.5)
+            axes.plot(found["p95_change"], place, "|", color=INK, markersize=10)
+        for where, key in ((1.12, "flipped"), (1.32, "newly_refused")):
+            text = "-" if found[key] is None else f"{found[key]:.0%}"
+            axes.text(where, place, text, ha="center", va="center")
+    for where, text in ((1.12, "flipped"), (1.32, "newly\nrefused")):
+        axes.text(where, -0.9, text, ha="center", va="center", size=9)
+    axes.set(yticks=range(len(channels)), yticklabels=list(channels))
+    axes.set(xlim=(0, 1.42), ylim=(len(channels) - 0.5, -1.4), xticks=np.linspace(0, 1, 5))
+    axes.set_xlabel("change of the probability (line: 95th percentile)")
+    axes.set_title("the same clips by another way", size=11)

@@ -44,16 +44,19 @@ def reliability(logits: np.ndarray, targets: np.ndarray, temperature: float) -> 
     return pd.concat(tables, ignore_index=True)
 
 
-def score_histogram(logits: np.ndarray, targets: np.ndarray, classes: list[str], temperature: float) -> pd.DataFrame:
-    """For every class, how its own clips and the others' spread over the calibrated log-odds for it, as shares."""
+def score_histogram(logits: np.ndarray, labels: pd.Series, classes: list[str], temperature: float) -> pd.DataFrame:
+    """For every class, how the clips of each label spread over the calibrated log-odds for it, as shares.
+
+    A label may be a probe's name: its clips are of none of the classes.
+    """
     tables = []
     for number, name in enumerate(classes):
         if len(classes) == 2 and number == 0:
             continue
         scores = np.clip(one_against_rest(logits / temperature, number), *HISTOGRAM_EDGES[[0, -1]])
-        for true_number, true_name in enumerate(classes):
-            of_class = scores[targets == true_number]
-            counts, _ = np.histogram(of_class, HISTOGRAM_EDGES)
-            table = {"log_odds": (HISTOGRAM_EDGES[1:] + HISTOGRAM_EDGES[:-1]) / 2, "share": counts / len(of_class)}
-            tables.append(pd.DataFrame({**table, "score_for": name, "label": true_name}))
+        for label in [*classes, *sorted(set(labels) - set(classes))]:
+            of_label = scores[(labels == label).to_numpy()]
+            counts, _ = np.histogram(of_label, HISTOGRAM_EDGES)
+            table = {"log_odds": (HISTOGRAM_EDGES[1:] + HISTOGRAM_EDGES[:-1]) / 2, "share": counts / len(of_label)}
+            tables.append(pd.DataFrame({**table, "score_for": name, "label": label}))
     return pd.concat(tables, ignore_index=True)

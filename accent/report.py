@@ -15,6 +15,7 @@ from pydantic import PositiveInt
 from accent.errors import InputError
 from accent.params import params
 from accent.picture import CLIP_BOX
+from accent.splits import PROBE
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_BYTES = 20_000_000  # of the page: browsers open more slowly, and mail and forges refuse it
@@ -51,7 +52,7 @@ def choose_clips(predictions: pd.DataFrame, classes: list[str], clips: int) -> p
         probability=predictions[[f"probability_{name}" for name in classes]].max(axis=1),
         outcome=(predictions["predicted"] == predictions["label"]).map({True: "right", False: "wrong"}),
     ).sort_values("clip_id")
-    rows.loc[~rows["label"].isin(classes), "outcome"] = ""
+    rows.loc[rows["split"] == PROBE, "outcome"] = ""
     surest = rows.sort_values("probability", ascending=False, kind="stable")
     unsurest = rows[rows["outcome"] != ""].sort_values("probability", kind="stable").head(clips)
     lists = [
@@ -118,10 +119,26 @@ def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[st
     return counts.astype(int).T.to_dict()
 
 
+def beside(numbers: dict, intervals: dict) -> dict:
+    """Numbers with their 95% intervals under the name and `_95`, as tables on the page have them."""
+    return numbers | {f"{name}_95": bounds for name, bounds in intervals.items()}
+
+
+def subgroup_tables(rows: pd.DataFrame) -> dict[str, dict[str, dict]]:
+    """A table for each dimension of the rows of `accent.groups.subgroups`, a row for each of its values."""
+    tables = {}
+    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+        bounds = {name: (row.pop(f"{name}_low"), row.pop(f"{name}_high")) for name in ("error", "roc_auc")}
+        known = {name: pair for name, pair in bounds.items() if None not in pair}
+        dimension, value = row.pop("dimension"), row.pop("value")
+        tables.setdefault(dimension, {})[value] = beside(row, known)
+    return tables
+
+
 def columns_of(table: dict[str, dict]) -> list[str]:
-    """The names of what any row of a table has, in the order in which they first appear, without intervals."""
+    """The names of what any row of a table has, in the order in which they appear, without intervals and verdicts."""
     names = dict.fromkeys(name for row in table.values() for name in row)
-    return [name for name in names if not name.endswith("_95") and name != "verdict"]
+    return [name for name in names if not name.endswith("_95") and name not in ("verdict", "interval")]
 
 
 def number(value: float | str | None) -> str:

@@ -105,8 +105,8 @@ class Scorer:
             raise InputError(f"{model_dir}: score.target: no class {target!r}. The model's: {classes}")
         return cls(model, card, reference)
 
-    def pieces(self, take: Path | str | np.ndarray) -> Iterator[Piece]:
-        """The recording piece by piece: a file, or a waveform (n,) of float in -1 to 1 at 16 kHz.
+    def pieces(self, take: Path | str | bytes | np.ndarray) -> Iterator[Piece]:
+        """The recording piece by piece: a file, its bytes, or a waveform (n,) of float in -1 to 1 at 16 kHz.
 
         Raises `Reject` for what cannot be read.
         """
@@ -132,8 +132,11 @@ class Scorer:
             first = first or piece
         return first
 
-    def _recordings(self, take: Path | str | np.ndarray) -> Iterator[Recording]:
+    def _recordings(self, take: Path | str | bytes | np.ndarray) -> Iterator[Recording]:
         seconds = self.card.audio.max_seconds
+        if isinstance(take, bytes):
+            yield from read_pieces(take, seconds)
+            return
         if not isinstance(take, np.ndarray):
             path = Path(take)
             if not path.is_file():
@@ -148,7 +151,7 @@ class Scorer:
             check_samples(waveform)
             yield Recording(waveform, SAMPLE_RATE, "waveform", float(np.mean(np.abs(waveform) >= 0.99)))
 
-    def score(self, take: Path | str | np.ndarray, progress: Callable[[float], object] = lambda seconds: None) -> Score:
+    def score(self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None) -> Score:
         """The score of a recording of any length, in bounded memory.
 
         `progress` is called with the seconds of each piece that is done. Raises `Reject` for what cannot be read.

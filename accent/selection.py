@@ -25,11 +25,14 @@ class IngestParams:
     max_reject_fraction: Fraction
 
 
-def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFrame, Rejects, Rejects]:
-    """The clips of all classes in the order of `clip_id`; the rows that were rejected; what was passed over.
+def select_clips(
+    sources: list[Source], params: IngestParams, probes: dict[str, ClassFilter]
+) -> tuple[pd.DataFrame, Rejects, Rejects]:
+    """The clips of all classes and probes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
-    The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. Passed over, and no
-    fault of the input: clips that stood in an earlier release too, and files that no row names.
+    The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip of a probe is
+    in no class, whatever the classes' filters say. Passed over, and no fault of the input: clips that stood in an
+    earlier release too, and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
@@ -43,13 +46,14 @@ def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFr
     )
     rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
-    rows.insert(1, "label", assign_classes(rows, params.classes))
+    probed = assign_classes(rows, probes, "evaluate.probes")
+    rows.insert(1, "label", probed.where(probed != "", assign_classes(rows, params.classes, "ingest.classes")))
     rows = rows[rows["label"] != ""]
 
     repeated = rows["clip_id"].duplicated()
     passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
     rows = rows[~repeated]
-    ambiguous = ~rows["label"].isin(list(params.classes))
+    ambiguous = ~rows["label"].isin([*params.classes, *probes])
     missing = ~ambiguous & rows["container"].isna()
     large = ~ambiguous & (rows["size"] > MAX_CLIP_BYTES)
     pairs = rows.loc[ambiguous, ["clip_id", "label"]].itertuples(index=False)
@@ -58,8 +62,9 @@ def select_clips(sources: list[Source], params: IngestParams) -> tuple[pd.DataFr
     rejects += [(clip, f"too large: over {MAX_CLIP_BYTES:,} bytes") for clip in rows["clip_id"][large]]
     rows = rows[~(ambiguous | missing | large)]
     check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
-    if empty := [label for label in params.classes if label not in set(rows["label"])]:
-        raise InputError(f"ingest.classes.{empty[0]}: all of its clips were rejected ({rejects[0][1]}, ...)")
+    if empty := [label for label in [*params.classes, *probes] if label not in set(rows["label"])]:
+        why = f"rejected ({rejects[0][1]}, ...)" if rejects else "taken by evaluate.probes"
+        raise InputError(f"{empty[0]}: all of its clips were {why}")
     rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
     return rows.sort_values("clip_id", ignore_index=True), rejects, passed_over
 

@@ -6,6 +6,8 @@
 import numpy as np
 import pandas as pd
 
+RATES = ("refused", "natives_refused", "error_of_all", "error_of_answered")
+
 
 def _wrong(predictions: pd.DataFrame, target: str) -> pd.Series:
     """Where the scorer's answer, the target class or not, is not the truth."""

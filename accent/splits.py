@@ -1,6 +1,7 @@
 """Which clip is train, valid or test, and the proof that no speaker and no sentence is in two of them."""
 
 import unicodedata
+from collections.abc import Collection
 from typing import Annotated, Literal
 
 import numpy as np
@@ -13,7 +14,8 @@ from accent.params import Seed, params
 from accent.selection import draw
 
 SPLITS = ("train", "valid", "test")
-UNUSED = "unused"
+PROBE, UNUSED = "probe", "unused"
+KEPT = (("test", ["valid", "train"]), (PROBE, ["valid", "train"]), ("valid", ["train"]))  # and from what it is kept
 
 
 @params
@@ -22,49 +24,54 @@ class SplitParams:
     fold: NonNegativeInt
     valid_folds: Annotated[int, Field(ge=2)]
     group_by: Literal["speaker", "none"]
+    train_segments: tuple[str, ...]
     max_clips_per_speaker: NonNegativeInt
     balance: bool
     seed: Seed
 
 
-def make_splits(index: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+def make_splits(index: pd.DataFrame, params: SplitParams, probes: Collection[str] = ()) -> pd.DataFrame:
     """The clips of `index` with their `split`, and for those of split `unused` the `reason`.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
     divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split, with
-    the classes in proportion (`StratifiedGroupKFold`). A sentence that speakers of several splits read stays in test,
-    or else in valid; elsewhere its clips are unused. In train and valid a speaker has at most `max_clips_per_speaker`
-    clips, and with `balance` every class equally many. `group_by: none` ignores speakers and sentences, to show what
-    that would have claimed.
+    the classes in proportion (`StratifiedGroupKFold`). Apart from the folds are the clips whose label is one of
+    `probes`, which are split `probe`, and those of `train_segments` (Common Voice's column `segment`), which are
+    train. A speaker of test or of a probe, and a sentence that speakers of several splits read, stays there, or else
+    in valid; elsewhere the clips are unused. In train and valid a speaker has at most `max_clips_per_speaker` clips,
+    and with `balance` every class equally many. `group_by: none` ignores speakers and sentences, to show what that
+    would have claimed.
 
     Raises `InputError` where a class has too few speakers to be in every split.
     """
     if params.fold >= params.folds:
         raise InputError(f"params.yaml: split.fold: {params.fold}, must be below split.folds ({params.folds})")
     clips = index[["clip_id", "label", "client_id", "sentence"]].sort_values("clip_id", ignore_index=True)
-    _check_speakers(clips, params)
-    groups = clips["client_id"] if params.group_by == "speaker" else None
-    test = _fold(clips["label"], groups, params.folds, params.fold, params.seed)
-    rest = np.flatnonzero(~test)
-    valid = _fold(clips["label"][rest], None if groups is None else groups[rest], params.valid_folds, 0, params.seed)
-    clips["split"] = "train"
-    clips.loc[test, "split"] = "test"
-    clips.loc[rest[valid], "split"] = "valid"
+    segments = index.sort_values("clip_id", ignore_index=True)["segment"]
+    clips["split"] = np.where(clips["label"].isin(probes), PROBE, "train")
+    folded = clips[(clips["split"] == "train") & ~segments.isin(params.train_segments)]
+    _check_speakers(folded, params)
+    test = _fold(folded, params.folds, params.fold, params)
+    clips.loc[folded.index[test], "split"] = "test"
+    rest = folded[~test]
+    clips.loc[rest.index[_fold(rest, params.valid_folds, 0, params)], "split"] = "valid"
     clips["reason"] = ""
     if params.group_by == "speaker":
-        _separate_sentences(clips)
+        _separate(clips, clips["client_id"], "speaker")
+        _separate(clips, sentence_key(clips["sentence"]), "sentence")
     _limit(clips, params)
-    _check_classes(clips, params)
+    _check_classes(clips[~clips["label"].isin(probes)], params)
     return clips
 
 
-def _fold(labels: pd.Series, groups: pd.Series | None, folds: int, fold: int, seed: int) -> np.ndarray:
-    """Mask of one of `folds` parts, each with the classes in proportion and, if given, whole groups."""
-    kind = StratifiedKFold if groups is None else StratifiedGroupKFold
-    splitter = kind(folds, shuffle=True, random_state=seed)
-    mask = np.zeros(len(labels), dtype=bool)
+def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np.ndarray:
+    """Mask of one of `folds` parts, each with the classes in proportion and, if they are grouped, whole speakers."""
+    kind = StratifiedGroupKFold if params.group_by == "speaker" else StratifiedKFold
+    splitter = kind(folds, shuffle=True, random_state=params.seed)
+    groups = clips["client_id"] if params.group_by == "speaker" else None
+    mask = np.zeros(len(clips), dtype=bool)
     try:
-        mask[list(splitter.split(labels, labels, groups))[fold][1]] = True
+        mask[list(splitter.split(clips, clips["label"], groups))[fold][1]] = True
     except ValueError as error:
         raise InputError(f"split: {error}. Lower split.folds or split.valid_folds, or ingest more") from None
     return mask
@@ -97,13 +104,12 @@ def _check_classes(clips: pd.DataFrame, params: SplitParams) -> None:
         )
 
 
-def _separate_sentences(clips: pd.DataFrame) -> None:
-    """Leave each sentence in one split only: test before valid, so that what is tested does not depend on the rest."""
-    text = sentence_key(clips["sentence"])
-    for keep, others in (("test", ["valid", "train"]), ("valid", ["train"])):
-        kept = set(text[clips["split"] == keep]) - {""}
-        shared = clips["split"].isin(others) & text.isin(kept)
-        clips.loc[shared, ["split", "reason"]] = [UNUSED, f"sentence: also in {keep}"]
+def _separate(clips: pd.DataFrame, keys: pd.Series, kind: str) -> None:
+    """Leave each key ("" is none) in one split only: test first, so that what is tested does not depend on the rest."""
+    for keep, others in KEPT:
+        kept = set(keys[clips["split"] == keep]) - {""}
+        shared = clips["split"].isin(others) & keys.isin(kept)
+        clips.loc[shared, ["split", "reason"]] = [UNUSED, f"{kind}: also in {keep}"]
 
 
 def sentence_key(sentences: pd.Series) -> pd.Series:
@@ -128,8 +134,8 @@ def _limit(clips: pd.DataFrame, params: SplitParams) -> None:
 
 
 def shared_between_splits(clips: pd.DataFrame) -> dict[str, int]:
-    """How many speakers and how many sentences are in more than one of train, valid and test."""
-    used = clips[clips["split"] != UNUSED]
+    """How many speakers and how many sentences are in more than one of train, valid, and test with the probes."""
+    used = clips[clips["split"] != UNUSED].replace({"split": {PROBE: "test"}})
     text = sentence_key(used["sentence"])
     return {
         "speakers": int((used.groupby("client_id")["split"].nunique() > 1).sum()),

@@ -11,6 +11,7 @@ from dvclive import Live
 from dvclive.fastai import DVCLiveCallback
 from dvclive.utils import standardize_metric_name
 from fastai.callback.channelslast import ChannelsLast
+from fastai.callback.mixup import MixUp
 from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import fit_one_cycle  # noqa: F401  (fastai adds it to Learner)
 from fastai.data.core import DataLoaders
@@ -30,11 +31,15 @@ from accent.windows import MAX_WINDOW_SECONDS
 @params
 class TrainParams:
     arch: str
+    width: PositiveInt
+    antialias: bool
     weights: Literal["none", "imagenet"]
     epochs: PositiveInt
     batch_size: PositiveInt
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat
+    mixup: NonNegativeFloat
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     keep: Literal["best", "last"]
     window_seconds: Annotated[float, Field(ge=0.2, le=MAX_WINDOW_SECONDS)]
     windows_per_clip: PositiveInt
@@ -50,13 +55,13 @@ def make_learner(dls: DataLoaders, params: TrainParams) -> Learner:
     """A `Learner` over `dls` with a new network, whose initial weights depend on `params.seed` alone."""
     torch.manual_seed(params.seed)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    model = build_model(params.arch, len(dls.vocab), params.weights)
+    model = build_model(params.arch, len(dls.vocab), params.width, params.antialias, params.weights)
     callbacks = [SeedEpochs(params.seed)]
+    callbacks += [MixUp(params.mixup)] if params.mixup else []
     callbacks += [BFloat16()] if params.precision == "bfloat16" else []
     callbacks += [ChannelsLast()] if params.channels_last else []
-    return Learner(
-        dls, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy, wd=params.weight_decay, cbs=callbacks
-    )
+    loss = CrossEntropyLossFlat(label_smoothing=params.label_smoothing)
+    return Learner(dls, model, loss_func=loss, metrics=accuracy, wd=params.weight_decay, cbs=callbacks)
 
 
 def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder: Path) -> None:

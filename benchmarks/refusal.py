@@ -66,7 +66,7 @@ STEPS: dict[str, tuple[str, list[tuple[float, Change]]]] = {
 
 def main() -> None:
     scorer = Scorer.load("models")
-    predictions = pd.read_parquet("data/predictions.parquet")
+    predictions = pd.read_parquet("data/predictions.parquet").query("split == 'test'")
     files = {path.stem: path for path in Path("data/sample").glob("*/clips/*.mp3")}
     speech = [read_recording(files[clip_id], 30).waveform for clip_id in predictions["clip_id"]]
     target = (predictions["label"] == scorer.reference.score.target).to_numpy()

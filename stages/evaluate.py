@@ -1,4 +1,4 @@
-"""Score the test clips: metrics, predictions, the rows behind the plots, and what the scorer compares a take with."""
+"""Score the test clips and the probes: metrics, predictions, plots, and what the scorer compares a take with."""
 
 import argparse
 import json
@@ -11,17 +11,21 @@ from scipy.special import expit, softmax
 
 from accent.audio import SAMPLE_RATE
 from accent.errors import InputError, run
+from accent.evaluation import evaluate_test
+from accent.group_picture import draw_subgroups
+from accent.groups import probe_result, subgroups
+from accent.intervals import say_interval
 from accent.log_odds import one_against_rest
-from accent.metrics import evaluate_scores
 from accent.model import clip_logits, load_model, window_logits
 from accent.outputs import output_file, output_folder
 from accent.params import load_params
 from accent.parts import Parts, read_index
 from accent.plot_data import confusion, reliability, roc, score_histogram
+from accent.probes import EvaluateParams
 from accent.reference import PERCENTS, Reference, save_reference
 from accent.refusal import MEASURES, ScoreParams, refusal
-from accent.selective import evaluate_refusal, risk_coverage
-from accent.splits import SPLITS
+from accent.selective import risk_coverage
+from accent.splits import PROBE, SPLITS
 from accent.typicality import clip_features, fit_typicality
 
 
@@ -36,80 +40,95 @@ def main() -> None:
     parser.add_argument("plots", type=Path)
     args = parser.parse_args()
 
-    params = load_params("score", ScoreParams)
+    score, params = load_params("score", ScoreParams), load_params("evaluate", EvaluateParams)
     model, card = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    classes = list(card.classes)
-    if params.target not in classes:
-        raise InputError(f"params.yaml: score.target: no class {params.target!r}. The model's: {', '.join(classes)}")
-    splits = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
-    test = splits[splits["split"] == "test"].reset_index(drop=True)
-    if strangers := set(test["label"]) - set(classes):
+    classes, target = list(card.classes), score.target
+    if target not in classes:
+        raise InputError(f"params.yaml: score.target: no class {target!r}. The model's: {', '.join(classes)}")
+    clips = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = clips[clips["split"].isin([*SPLITS, PROBE])].reset_index(drop=True)
+    if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(classes):
         raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
 
-    starts, windows = window_logits(model, Parts(args.spectrograms, test), card.window, card.window_hop)
+    is_train = clips["split"] == "train"
+    parts = Parts(args.spectrograms, clips)
+    features = np.stack([clip_features(spectrogram, card).mean(axis=0) for spectrogram in parts])
+    judged, judged_features = clips[~is_train].reset_index(drop=True), features[~is_train]
+    starts, windows = window_logits(model, Parts(args.spectrograms, judged), card.window, card.window_hop)
     logits = clip_logits(windows)
-    targets = test["label"].map(classes.index).to_numpy()
     probabilities = softmax(logits / card.temperature, axis=1)
-    log_odds = one_against_rest(logits / card.temperature, classes.index(params.target))
-    features = {
-        split: np.stack([clip_features(clip, card).mean(axis=0) for clip in Parts(args.spectrograms, rows)])
-        for split, rows in splits.groupby("split")
-        if split in SPLITS
-    }
+    log_odds = one_against_rest(logits / card.temperature, classes.index(target))
+
+    in_test = judged["split"] == "test"
+    natives = in_test & (judged["label"] == target)
     reference = Reference(
         weights_sha256=card.weights_sha256,
-        score=params,
-        native_log_odds=tuple(np.percentile(log_odds[test["label"] == params.target], PERCENTS).tolist()),
-        typicality=fit_typicality(features["train"], features["valid"], params.typical_quantile),
+        score=score,
+        native_log_odds=tuple(np.percentile(log_odds[natives], PERCENTS).tolist()),
+        typicality=fit_typicality(
+            features[is_train], judged_features[judged["split"] == "valid"], score.typical_quantile
+        ),
     )
-    measures = test[["clip_id"]].merge(pd.read_parquet(args.measures), on="clip_id", validate="one_to_one")
+    measured = judged[["clip_id", "split"]].merge(read_index(args.measures), on="clip_id", validate="one_to_one")
     reasons = [
-        refusal(measured, reference.typicality.unlikeness(clip), probability, params)
-        for measured, clip, probability in zip(
-            measures[list(MEASURES)].to_dict("records"), features["test"], expit(log_odds), strict=True
+        refusal(measures, reference.typicality.unlikeness(clip), probability, score)
+        for measures, clip, probability in zip(
+            measured[list(MEASURES)].to_dict("records"), judged_features, expit(log_odds), strict=True
         )
     ]
-    predictions = test[["clip_id", "client_id", "label"]].assign(
-        predicted=np.array(classes)[logits.argmax(axis=1)],
+    verdicts = {
+        "predicted": np.array(classes)[logits.argmax(axis=1)],
+        "refused": [reason.kind if reason else "" for reason in reasons],
+    }
+    predictions = judged[["clip_id", "client_id", "split", "label"]].assign(
+        **verdicts,
         **{f"probability_{name}": probabilities[:, number] for number, name in enumerate(classes)},
-        refused=[reason.kind if reason else "" for reason in reasons],
         window_start_s=[first * card.spectrogram.hop_length / SAMPLE_RATE for first in starts],
         window_logits=[clip.tolist() for clip in windows],
     )
-    speakers = pd.DataFrame(logits).groupby([test["client_id"], targets]).mean()
-    by_label = test.groupby("label")
-    metrics = {
-        "clip": evaluate_scores(logits, targets, classes, card.temperature),
-        "speaker": evaluate_scores(
-            speakers.to_numpy(), speakers.index.get_level_values(1).to_numpy(), classes, card.temperature
-        ),
-        "refusal": evaluate_refusal(predictions, params.target),
-        "clips": len(test),
-        "clips_of": by_label.size().to_dict(),
-        "speakers": test["client_id"].nunique(),
-        "speakers_of": by_label["client_id"].nunique().to_dict(),
+    measured = measured.assign(**verdicts, log_odds=log_odds)
+    resampling = params.resamples, params.seed
+    test = predictions[in_test].reset_index(drop=True)
+    metrics = evaluate_test(test, logits[in_test], classes, card.temperature, target, *resampling)
+    metrics["probes"] = {
+        name: probe_result(measured[natives], probe, classes, *resampling)
+        for name, probe in measured[measured["split"] == PROBE].groupby("label")
     }
+    groups = subgroups(measured[in_test], target, *resampling)
+    shown = in_test | (judged["split"] == PROBE)
+    targets = test["label"].map(classes.index).to_numpy()
 
     with output_folder(args.plots) as partial:
         for name, rows in {
-            "confusion": confusion(predictions["label"], predictions["predicted"]),
-            "roc": roc(logits, targets, classes),
-            "reliability": reliability(logits, targets, card.temperature),
-            "scores": score_histogram(logits, targets, classes, card.temperature),
-            "risk_coverage": risk_coverage(predictions, params.target),
+            "confusion": confusion(test["label"], test["predicted"]),
+            "roc": roc(logits[in_test], targets, classes),
+            "reliability": reliability(logits[in_test], targets, card.temperature),
+            "scores": score_histogram(logits[shown], judged["label"][shown], classes, card.temperature),
+            "risk_coverage": risk_coverage(test, target),
+            "subgroups": groups,
         }.items():
             rows.to_csv(partial / f"{name}.csv", index=False)
+        picture = draw_subgroups(groups, 1 - metrics["clip"]["accuracy"])
+        picture.savefig(partial / "subgroups.png", facecolor="white")
     save_reference(args.model, reference)
     with output_file(args.predictions) as partial:
         predictions.to_parquet(partial, index=False)
     with output_file(args.metrics) as partial:
         partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    clip = metrics["clip"]
+    clip, interval = metrics["clip"], metrics["interval"]["clip"]
     print(
         f"{args.metrics}: {len(test):,} test clips of {metrics['speakers']:,} speakers: "
-        f"ROC AUC {clip['roc_auc']:.3f}, balanced accuracy {clip['balanced_accuracy']:.3f}, "
+        f"ROC AUC {clip['roc_auc']:.3f} {say_interval(interval['roc_auc'])}, "
+        f"balanced accuracy {clip['balanced_accuracy']:.3f} {say_interval(interval['balanced_accuracy'])}, "
         f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling)"
     )
+    for name, probe in metrics["probes"].items():
+        auc = probe["auc_natives_against"]
+        print(
+            f"probe {name}: {probe['clips']:,} clips of {probe['speakers']:,} speakers: mean probability of {target} "
+            f"{probe['mean_probability']:.2f}, ROC AUC of natives against them {auc:.3f} "
+            f"{say_interval(probe['interval']['auc_natives_against'])}"
+        )
 
 
 if __name__ == "__main__":

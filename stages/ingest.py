@@ -11,6 +11,7 @@ from accent.errors import run
 from accent.outputs import output_folder
 from accent.params import load_params
 from accent.parts import count_kinds, part_name, write_rejects
+from accent.probes import EvaluateParams, check_names
 from accent.selection import IngestParams, select_clips, write_clips_part
 
 
@@ -22,16 +23,19 @@ def main() -> None:
 
     began = time.monotonic()
     params = load_params("ingest", IngestParams)
+    probes = load_params("evaluate", EvaluateParams).probes
+    check_names(params.classes, probes)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
-        rows, rejects, passed_over = select_clips(read_releases(args.releases, params.classes, spool), params)
+        sources = read_releases(args.releases, [*params.classes.values(), *probes.values()], spool)
+        rows, rejects, passed_over = select_clips(sources, params, probes)
         starts = range(0, len(rows), params.clips_per_part)
         for number, start in enumerate(tqdm(starts, unit="part", desc=args.clips.name, mininterval=1)):
             part = rows.iloc[start : start + params.clips_per_part]
             write_clips_part(part, partial / part_name(number, "parquet"))
         write_rejects(partial, rejects + passed_over)
         spool.unlink()
-    labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in params.classes)
+    labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in [*params.classes, *probes])
     print(
         f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "
         f"{len(passed_over):,} passed over ({count_kinds(passed_over) or '-'}); {time.monotonic() - began:.0f} s"

@@ -18,7 +18,17 @@ from accent.parts import Parts, read_index
 from accent.picture import draw_clip
 from accent.recordings import read_recordings
 from accent.reference import load_reference
-from accent.report import ReportParams, choose_clips, confusion_table, data_uri, line_picture, make_card, render
+from accent.report import (
+    ReportParams,
+    beside,
+    choose_clips,
+    confusion_table,
+    data_uri,
+    line_picture,
+    make_card,
+    render,
+    subgroup_tables,
+)
 
 
 def main() -> None:
@@ -70,10 +80,13 @@ def main() -> None:
         ),
         "Error and answers": draw_risk_coverage(pd.read_csv(args.plots / "risk_coverage.csv")),
     }
+    evaluation = json.loads(args.evaluation.read_text(encoding="utf-8"))
     html = render(
         target=target,
         classes=classes,
-        evaluation=json.loads(args.evaluation.read_text(encoding="utf-8")),
+        evaluation=evaluation,
+        probes={name: beside(probe, probe["interval"]) for name, probe in evaluation["probes"].items()},
+        subgroups=subgroup_tables(pd.read_csv(args.plots / "subgroups.csv", keep_default_na=False, na_values=[""])),
         audit=json.loads(args.audit.read_text(encoding="utf-8")),
         audit_picture=data_uri((args.audit_pictures / "audit.png").read_bytes(), "image/png"),
         confusion=confusion_table(pd.read_csv(args.plots / "confusion.csv"), classes),

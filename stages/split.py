@@ -7,7 +7,8 @@ from accent.errors import InputError, run
 from accent.outputs import output_file
 from accent.params import load_params
 from accent.parts import read_index
-from accent.splits import SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
+from accent.probes import EvaluateParams
+from accent.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
 
 
 def main() -> None:
@@ -17,13 +18,14 @@ def main() -> None:
     args = parser.parse_args()
 
     params = load_params("split", SplitParams)
-    clips = make_splits(read_index(args.waveforms), params)
+    probes = load_params("evaluate", EvaluateParams).probes
+    clips = make_splits(read_index(args.waveforms), params, probes)
     shared = shared_between_splits(clips)
     if params.group_by == "speaker" and any(shared.values()):
         raise InputError(f"split: {shared} are in two splits, which must not be. This is a bug: please report it")
     with output_file(args.splits) as partial:
         clips.to_parquet(partial, index=False)
-    for split in (*SPLITS, UNUSED):
+    for split in (*SPLITS, PROBE, UNUSED):
         rows = clips[clips["split"] == split]
         voices = rows.groupby("label")["client_id"].agg(["size", "nunique"])
         labels = ", ".join(f"{clips:,} {label} by {speakers:,}" for label, clips, speakers in voices.itertuples())

@@ -67,6 +67,8 @@ def main() -> None:
     temperature = fit_temperature(clip_logits(logits), targets)
     card = {
         "arch": params.arch,
+        "width": params.width,
+        "antialias": params.antialias,
         "classes": classes,
         "audio": audio,
         "spectrogram": asdict(spectrogram),

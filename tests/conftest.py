@@ -24,9 +24,11 @@ TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
     "train": {"epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
+    "evaluate": {"resamples": 50},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
     "report": {"clips": 3},
+    "audit": {"max_clips": 3, "permutations": 2},
 }
 
 
@@ -115,7 +117,7 @@ def read_rejects(folder: Path) -> dict[str, str]:
 def trained(tmp_path_factory) -> Path:
     """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one."""
     folder = copy_project(tmp_path_factory.mktemp("trained"))
-    run("dvc", "repro", "explain", "practice", cwd=folder)
+    run("dvc", "repro", "explain", "practice", "audit", cwd=folder)
     return folder
 
 

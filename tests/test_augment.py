@@ -3,10 +3,19 @@ import dataclasses
 import pytest
 import torch
 
-from accent.augment import AugmentParams, augment, level, lowpass, mask, noise, tilt
+from accent.augment import AugmentParams, augment, level, lowpass, mask, noise, tilt, warp
 
-NONE = AugmentParams(level_db=0, tilt_db=0, lowpass=0, noise_db=0, time_mask=0, frequency_mask=0)
-ALL = AugmentParams(level_db=6, tilt_db=9, lowpass=0.5, noise_db=30, time_mask=0.2, frequency_mask=0.2)
+NONE = AugmentParams(**dict.fromkeys(AugmentParams.__dataclass_fields__, 0))
+ALL = AugmentParams(
+    frequency_warp=0.1,
+    time_warp=0.2,
+    level_db=6,
+    tilt_db=9,
+    lowpass=0.5,
+    noise_db=30,
+    time_mask=0.2,
+    frequency_mask=0.2,
+)
 
 
 @pytest.fixture
@@ -34,6 +43,18 @@ def test_the_same_seed_gives_the_same_batch(batch):
         torch.manual_seed(3)
         results.append(augment(batch.clone(), ALL, 80))
     torch.testing.assert_close(*results, rtol=0, atol=0)
+
+
+def test_warping_moves_a_band_and_a_click_in_proportion():
+    torch.manual_seed(1)
+    band, click = torch.zeros(200, 1, 64, 100), torch.zeros(200, 1, 64, 100)
+    band[:, :, 32], click[..., 75] = 1, 1
+    moved = warp(band, 0.2, 0)[:, 0, :, 50].argmax(dim=1)
+    assert 26 <= moved.min() < 29  # 32.5 / 1.2
+    assert 36 < moved.max() <= 41  # 32.5 / 0.8
+    moved = warp(click, 0, 0.2)[:, 0, 32].argmax(dim=1)
+    assert 70 <= moved.min() < 72  # 25.5 from the middle, / 1.2
+    assert 79 < moved.max() <= 82
 
 
 def test_level_shifts_every_cell_of_an_example_alike(batch):

@@ -11,7 +11,7 @@ from accent.common_voice import COLUMNS, ClassFilter, assign_classes, read_relea
 from accent.errors import InputError
 from tests.conftest import NEW, OLD, read_rejects, set_params, stage, write_locale, write_release
 
-CLASSES = {"french": ClassFilter(locale="fr"), "english": ClassFilter(locale="en")}
+CLASSES = [ClassFilter(locale="fr"), ClassFilter(locale="en")]
 
 
 def read(text: str) -> tuple[pd.DataFrame, list]:
@@ -114,27 +114,27 @@ def test_filters(wanted, expected):
         up_votes=[2, 2, 2, 2, 2, 3],
         down_votes=[0, 0, 0, 0, 0, 1],
     )
-    labels = assign_classes(table, {"wanted": ClassFilter(locale="fr", **wanted)})
+    labels = assign_classes(table, {"wanted": ClassFilter(locale="fr", **wanted)}, "ingest.classes")
     assert list(labels.index[labels == "wanted"]) == expected
 
 
 def test_a_class_without_clips_names_the_values_that_occur():
     table = rows(accents=["france", "canada", "france"])
     with pytest.raises(InputError) as error:
-        assign_classes(table, {"belgian": ClassFilter(locale="fr", accents="belgium")})
+        assign_classes(table, {"belgian": ClassFilter(locale="fr", accents="belgium")}, "ingest.classes")
     assert "ingest.classes.belgian: no clip with accents ('belgium',)" in str(error.value)
     assert "Values that occur: france (2), canada (1)" in str(error.value)
     with pytest.raises(InputError, match=r"no clip with locale 'de'. Values that occur: fr \(3\)"):
-        assign_classes(table, {"german": ClassFilter(locale="de")})
+        assign_classes(table, {"german": ClassFilter(locale="de")}, "ingest.classes")
     with pytest.raises(InputError, match=r"no clip with up_votes 9. Values that occur: 2 \(3\)"):
-        assign_classes(table, {"praised": ClassFilter(locale="fr", min_up_votes=9)})
+        assign_classes(table, {"praised": ClassFilter(locale="fr", min_up_votes=9)}, "ingest.classes")
 
 
 @pytest.mark.parametrize("depth", ["", "cv-corpus-27.0-2026-06-12", "fr-only"])
 def test_releases_are_found_as_locale_folder_release_or_folder_of_releases(tmp_path, depth):
     if depth == "fr-only":
         root = write_release(tmp_path / "raw") / "fr"
-        classes = {"french": ClassFilter(locale="fr")}
+        classes = [ClassFilter(locale="fr")]
     else:
         root, classes = tmp_path / "raw", CLASSES
         write_release(root / depth)
@@ -274,7 +274,7 @@ def test_a_class_that_lost_all_its_clips_is_an_error(workdir):
         path.unlink()
     set_params(workdir, {"ingest": {"max_reject_fraction": 1}})
     done = ingest(workdir, release, ok=False)
-    assert "ingest.classes.french: all of its clips were rejected (missing: no such file" in done.stderr
+    assert "french: all of its clips were rejected (missing: no such file" in done.stderr
 
 
 def test_clips_before_the_table_in_a_folder_of_another_name_keep_their_own_audio(workdir):
@@ -315,3 +315,27 @@ def test_a_row_cannot_name_a_file_outside_its_folder(workdir):
         file.write("\t".join(["x", "../../../secret.mp3", *[""] * 9, "fr", ""]) + "\n")
     ingest(workdir, release)
     assert read_rejects(workdir / "clips")["../../../secret"] == "missing: no such file in clips/"
+
+
+def test_a_clip_of_a_probe_is_in_no_class(workdir):
+    write_release(workdir / "raw")
+    table = (workdir / "raw" / "fr" / "validated.tsv").read_text().splitlines()
+    cells = [line.split("\t") for line in table]
+    place = cells[0].index("accents")
+    for number in (1, 2, 3):
+        cells[number][place] = "united_states"
+    (workdir / "raw" / "fr" / "validated.tsv").write_text("\n".join("\t".join(line) for line in cells) + "\n")
+    probes = {"learners": {"locale": "fr", "accents": "united_states"}}
+    set_params(workdir, {"evaluate": {"probes": probes}})
+    done = ingest(workdir, workdir / "raw")
+    assert "16 clips (5 french, 8 english, 3 learners)" in done.stdout
+    set_params(workdir, {"evaluate": {"probes": {"french": {"locale": "fr"}}}})
+    done = ingest(workdir, workdir / "raw", ok=False)
+    assert "error: params.yaml: evaluate.probes.french: a class has that name too" in done.stderr
+    set_params(workdir, {"evaluate": {"probes": {"everyone": {"locale": "fr"}}}})
+    assert (
+        "error: french: all of its clips were taken by evaluate.probes"
+        in ingest(workdir, workdir / "raw", ok=False).stderr
+    )
+    set_params(workdir, {"evaluate": {"probes": {"none": {"locale": "xx"}}}})
+    assert "evaluate.probes.none: no clip with locale 'xx'" in ingest(workdir, workdir / "raw", ok=False).stderr

@@ -1,9 +1,10 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 
 from accent.log_odds import one_against_rest
-from accent.metrics import calibration_error, equal_error_rate, evaluate_scores, fit_temperature
+from accent.metrics import calibration_error, equal_error_rate, evaluate_scores, fit_temperature, headline_scores
 from accent.plot_data import confusion, reliability, roc, score_histogram
 
 
@@ -71,6 +72,12 @@ def test_metrics_of_a_small_case_by_hand():
     assert metrics["ece"] == pytest.approx((0.1 + 0.4 + 0.7 + 0.2) / 4)
 
 
+def test_without_a_class_there_are_no_numbers():
+    logits, targets = make_scores(50, 3)
+    assert np.isfinite(list(headline_scores(logits, targets, 1.0).values())).all()
+    assert np.isnan(list(headline_scores(logits, np.minimum(targets, 1), 1.0).values())).all()
+
+
 def test_ece_by_hand():
     probabilities = np.array([[0.8, 0.2]] * 10)
     targets = np.array([0] * 6 + [1] * 4)
@@ -95,6 +102,8 @@ def test_plot_rows_hold_every_clip(classes):
     assert curves[["false_positive_rate", "true_positive_rate"]].max().max() == 1
     table = reliability(logits, targets, 2.0)
     assert table.groupby("temperature_scaling")["clips"].sum().to_dict() == {"after": 200, "before": 200}
-    shares = score_histogram(logits * 10, targets, names, 1.0).groupby(["score_for", "label"])["share"].sum()
+    labels = pd.Series(np.array([*names, "probe"])[np.where(np.arange(200) % 10, targets, classes)])
+    shares = score_histogram(logits * 10, labels, names, 1.0).groupby(["score_for", "label"])["share"].sum()
     np.testing.assert_allclose(shares, 1)
+    assert set(shares.index.get_level_values("label")) == {*names, "probe"}
     assert len(confusion(targets, targets)) == 200

@@ -28,6 +28,8 @@ def model() -> torch.nn.Module:
 def card(**changes) -> dict:
     values = {
         "arch": "resnet18",
+        "width": 64,
+        "antialias": False,
         "classes": ["english", "french"],
         "audio": {"silence_db": 40, "margin_seconds": 0.05, "min_seconds": 0.8, "max_seconds": 30},
         "spectrogram": asdict(load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")),
@@ -78,7 +80,7 @@ def one_class_more(folder: Path) -> None:
     ("damage", "expected"),
     [
         (damage_json, "not valid JSON"),
-        (foreign_key, "accent.json.colour: no such parameter. Known here: arch, classes"),
+        (foreign_key, "accent.json.colour: no such parameter. Known here: arch, width"),
         (other_weights, "not the weights that accent.json describes"),
         (one_class_more, "does not fit resnet18"),
         (lambda folder: (folder / "accent.safetensors").unlink(), "'dvc repro' or 'dvc pull' brings the model"),
@@ -118,7 +120,7 @@ def test_imagenet_weights_without_a_network_say_what_to_do(monkeypatch, tmp_path
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     with pytest.raises(InputError, match="train.weights: imagenet: cannot fetch https.* set train.weights to none"):
-        build_model("resnet18", 2, "imagenet")
+        build_model("resnet18", 2, weights="imagenet")
 
 
 def test_imagenet_weights_are_loaded_and_their_colours_summed(monkeypatch):
@@ -132,6 +134,6 @@ def test_imagenet_weights_are_loaded_and_their_colours_summed(monkeypatch):
         return published
 
     monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", from_disk)
-    network = build_model("resnet18", 2, "imagenet")[1]
+    network = build_model("resnet18", 2, weights="imagenet")[1]
     torch.testing.assert_close(network.conv1.weight, published["conv1.weight"].sum(1, keepdim=True))
     assert torch.equal(network.layer4[1].conv2.weight, published["layer4.1.conv2.weight"])

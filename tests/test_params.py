@@ -2,10 +2,12 @@ import pytest
 import yaml
 
 from accent.audio import DecodeParams
+from accent.audit import AuditParams
 from accent.augment import AugmentParams
 from accent.errors import InputError
 from accent.params import load_params
 from accent.practice import PracticeParams
+from accent.probes import EvaluateParams
 from accent.refusal import ScoreParams
 from accent.report import ReportParams
 from accent.selection import IngestParams
@@ -22,8 +24,10 @@ SECTIONS = {
     "split": SplitParams,
     "train": TrainParams,
     "score": ScoreParams,
+    "evaluate": EvaluateParams,
     "explain": ExplainParams,
     "practice": PracticeParams,
+    "audit": AuditParams,
     "report": ReportParams,
 }
 
@@ -45,8 +49,12 @@ def test_the_defaults_are_the_experiment_s():
 @pytest.mark.parametrize(
     ("section", "change", "expected"),
     [
-        ("train", {"epoch": 3}, "train.epoch: no such parameter. Known here: arch, weights, epochs"),
-        ("train", {"augment": {"level": 1}}, "train.augment.level: no such parameter. Known here: level_db, tilt_db"),
+        ("train", {"epoch": 3}, "train.epoch: no such parameter. Known here: arch, width, antialias"),
+        (
+            "train",
+            {"augment": {"level": 1}},
+            "train.augment.level: no such parameter. Known here: frequency_warp, time_warp",
+        ),
         ("train", {"seed": -1}, "train.seed: Input should be greater than or equal to 0 (found -1)"),
         ("decode", {"max_reject_fraction": 10}, "decode.max_reject_fraction: Input should be less than or equal to 1"),
         ("spectrogram", {"fmax_hz": 9000}, "spectrogram.fmax_hz: Input should be less than or equal to 8000"),
@@ -69,7 +77,7 @@ def test_a_missing_parameter_is_named(workdir):
     document = yaml.safe_load((workdir / "params.yaml").read_text())
     del document["train"]["augment"]["tilt_db"]
     (workdir / "params.yaml").write_text(yaml.safe_dump(document))
-    with pytest.raises(InputError, match=r"train\.augment\.tilt_db: missing. Needed here: level_db, tilt_db"):
+    with pytest.raises(InputError, match=r"train\.augment\.tilt_db: missing. Needed here: frequency_warp, time_warp"):
         load_params("train", TrainParams, workdir / "params.yaml")
 
 

@@ -23,7 +23,7 @@ def project(tmp_path_factory) -> Path:
     """A project after its first `dvc repro`, committed."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
     done = run("dvc", "repro", cwd=folder)
-    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice"]
+    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice", "audit"]
     commit(folder, "first run")
     return folder
 
@@ -36,7 +36,8 @@ def test_the_results_are_whole(project):
     metrics = read_metrics(project)
     predictions = pd.read_parquet(project / "data" / "predictions.parquet")
     splits = pd.read_parquet(project / "data" / "splits.parquet")
-    assert sorted(predictions["clip_id"]) == sorted(splits.loc[splits["split"] == "test", "clip_id"])
+    assert sorted(predictions["clip_id"]) == sorted(splits.loc[splits["split"].isin(["valid", "test"]), "clip_id"])
+    predictions = predictions[predictions["split"] == "test"]
     assert metrics["clips"] == len(predictions) == sum(metrics["clips_of"].values())
     assert metrics["clip"]["accuracy"] == pytest.approx((predictions["label"] == predictions["predicted"]).mean())
     assert (predictions["probability_english"] + predictions["probability_french"]).to_numpy() == pytest.approx(1)
@@ -64,6 +65,7 @@ def test_a_second_run_has_nothing_to_do(project):
         ("score.min_snr_db=10", ["evaluate"]),
         ("explain.draws=3", ["explain"]),
         ("practice.resamples=50", ["practice"]),
+        ("audit.permutations=3", ["audit"]),
     ],
 )
 def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expected):
@@ -82,7 +84,7 @@ def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expe
 
 def test_the_readme_s_experiment_commands_work(project):
     done = run("dvc", "exp", "run", "-n", "epochs-3", "-S", "train.epochs=3", cwd=project)
-    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice"]
+    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice", "audit"]
     back_to_head(project)  # the experiment is kept by its name
 
     run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", cwd=project)
@@ -102,6 +104,7 @@ def test_the_readme_s_experiment_commands_work(project):
     assert "clip.log_loss" in difference["metrics/evaluation.json"]
     assert "pairs_ordered_rightly" in difference["metrics/practice.json"]
     assert "deletion.log_odds_fall_most" in difference["metrics/explanation.json"]
+    assert "nuisance.model_roc_auc" in difference["metrics/audit.json"]
     assert "clip.log_loss" in run("dvc", "metrics", "diff", "HEAD", "epochs-3", cwd=project).stdout
     assert re.search(r"train\.epochs\s+2\s+3", run("dvc", "params", "diff", "HEAD", "epochs-3", cwd=project).stdout)
     run("dvc", "plots", "diff", "HEAD", "epochs-3", "-o", "dvc_plots", cwd=project)
@@ -174,12 +177,20 @@ def test_three_classes(tmp_path):
     settings["ingest"]["classes"] = {name: {"locale": code} for name, code in (("a", "fr"), ("b", "en"), ("c", "xx"))}
     settings["train"]["epochs"] = 1
     settings["score"] = {"target": "a"}
+    settings["evaluate"] = {"resamples": 20, "probes": {"british": {"locale": "en", "accents": "England English"}}}
     folder = copy_project(tmp_path / "three", settings)
     done = run("dvc", "repro", cwd=folder)
     assert "in more than one split: 0 speakers, 0 sentences" in done.stdout
     metrics = read_metrics(folder)
     assert set(metrics["clip"]["recall"]) == set(metrics["clip"]["roc_auc_by_class"]) == {"a", "b", "c"}
     assert metrics["clip"]["roc_auc"] == pytest.approx(sum(metrics["clip"]["roc_auc_by_class"].values()) / 3)
+    assert metrics["probes"]["british"]["natives"] == metrics["clips_of"]["a"]
+    assert metrics["probes"]["british"]["clips"] > 3
+    predictions = pd.read_parquet(folder / "data" / "predictions.parquet")
+    assert set(predictions.loc[predictions["split"] == "probe", "label"]) == {"british"}
+    audit = json.loads((folder / "metrics" / "audit.json").read_text())
+    assert audit["nuisance"]["model_roc_auc"] == pytest.approx(metrics["clip"]["roc_auc"])
+    assert set(audit["gender_and_age"]["women_from_men_within"]) == {"a", "b", "c"}
     run("dvc", "plots", "show", cwd=folder)
 
 

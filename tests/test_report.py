@@ -32,7 +32,7 @@ CLASSES = ["english", "french"]
 UNKNOWN = {"roc_auc": None, "reason": "0 female speakers state it", "clips": 0, "speakers": 0}
 COMPARED = {"roc_auc": 0.6, "roc_auc_95": [0.4, 0.8], "model_roc_auc": 0.9, "model_roc_auc_95": None}
 AUDIT = {
-    "nuisance": COMPARED | {"verdict": "the model does better than <b>noise</b>"},
+    "nuisance": COMPARED | {"verdict": "the model does better"},
     "importance": {"snr_db": {"mean": 0.1, "sd": 0.02}},
     "gender_and_age": {"alone": UNKNOWN, "women_from_men_within": {"french": UNKNOWN}, "model_within": {}},
     "channels": {"opus": {"clips": 9, "mean_change": 0.0123, "flipped": None}},
@@ -57,9 +57,9 @@ def inputs(trained, tmp_path_factory) -> Path:
     known.assign(sentence=HOSTILE, accents=HOSTILE, gender='"><script>', locale='fr" onclick="hacked=3').to_parquet(
         folder / "index.parquet"
     )
-    (folder / "audit.json").write_text(json.dumps(AUDIT))
-    (folder / "audit").mkdir()
-    shutil.copy(trained / "metrics" / "explanation" / "bands.png", folder / "audit" / "audit.png")
+    audit = json.loads((trained / "metrics" / "audit.json").read_text())
+    audit["nuisance"]["verdict"] = "the model does better than <b>noise</b>"
+    (folder / "audit.json").write_text(json.dumps(audit))
     return folder
 
 
@@ -68,7 +68,7 @@ def arguments(trained, inputs) -> list[str]:
     paths = [
         *(trained / "models", trained / "data" / "clips", inputs / "index.parquet", trained / "data" / "spectrograms"),
         *(inputs / "predictions.parquet", trained / "metrics" / "evaluation.json", inputs / "audit.json"),
-        *(trained / "metrics" / "plots", trained / "metrics" / "train", inputs / "audit"),
+        *(trained / "metrics" / "plots", trained / "metrics" / "train", trained / "metrics" / "audit"),
     ]
     return [str(path) for path in paths]
 
@@ -252,7 +252,15 @@ def test_the_summary_shows_the_metrics_files(page, trained):
     cells = page.locator(".confusion tbody td").all_text_contents()
     assert sum(map(int, cells)) == metrics["clips"]
     assert page.locator("#curves img").count() == 4
-    assert page.locator("#audit").get_by_text("0.012").count() == 1
+    groups = pd.read_csv(trained / "metrics" / "plots" / "subgroups.csv", keep_default_na=False, na_values=[""])
+    assert page.locator("#groups tbody tr").count() == len(groups)
+    group = groups.iloc[0]
+    row = " ".join(page.locator("#groups tbody tr").first.text_content().split())
+    assert row.startswith(f"{group['value']} {group['clips']} {group['speakers']} {group['error']:.3f}")
+    channels = json.loads((trained / "metrics" / "audit.json").read_text())["channels"]
+    for name, found in channels.items():
+        row = page.locator("#audit tr").filter(has_text=name.replace("_", " ")).text_content()
+        assert f"{found['mean_change']:.3f}" in row
 
 
 def test_the_same_inputs_give_the_same_bytes(html, inputs, arguments, monkeypatch):
@@ -268,7 +276,7 @@ def test_the_same_inputs_give_the_same_bytes(html, inputs, arguments, monkeypatc
 def a_prediction(number: int, label: str, predicted: str, probability: float) -> dict:
     names = ["a", "b", "c"]
     rest = {f"probability_{name}": (1 - probability) / 2 for name in names}
-    row = {"clip_id": f"clip-{number}", "client_id": "speaker", "label": label, "predicted": predicted, "split": "test"}
+    row = {"clip_id": f"clip-{number}", "client_id": "speaker", "label": label, "predicted": predicted}
     return row | rest | {f"probability_{predicted}": probability, "refused": ""}
 
 
@@ -276,7 +284,8 @@ def a_prediction(number: int, label: str, predicted: str, probability: float) ->
 def predictions() -> pd.DataFrame:
     rows = [("a", "b", 0.9), ("a", "c", 0.95), ("b", "c", 0.4), ("a", "a", 0.99), ("b", "b", 0.98), ("c", "c", 0.41)]
     probes = [("québec", "a", 0.5), ("québec", "b", 0.97), ("québec", "a", 0.6)]
-    return pd.DataFrame([a_prediction(number, *row) for number, row in enumerate(rows + probes)])
+    table = pd.DataFrame([a_prediction(number, *row) for number, row in enumerate(rows + probes)])
+    return table.assign(split=np.where(table["label"] == "québec", "probe", "test"))
 
 
 def test_the_surest_and_the_unsurest_are_chosen_once_each(predictions):
@@ -302,15 +311,22 @@ def a_page(predictions) -> dict:
     chosen = choose_clips(predictions[:6], classes, 1).to_dict("records")
     numbers = dict.fromkeys(["roc_auc", "balanced_accuracy", "accuracy", "eer", "ece", "ece_uncalibrated"], 0.5)
     numbers |= {"log_loss": 1.0, "brier": 0.5, "recall": dict.fromkeys(classes, 0.5)}
+    unknown = dict.fromkeys(numbers)
     refusal = {"refused": 1.0, "natives_refused": 1.0, "error_of_all": 0.5, "error_of_answered": None}
     targets = np.array([0, 1, 2, 0])
     return {
         "target": "b",
         "classes": classes,
         "evaluation": {
-            **{"clip": numbers, "speaker": numbers, "interval": {"clip": {}, "speaker": {}}, "probes": {}},
-            **{"refusal": refusal | {"clips_refused": {}}, "subgroups": {}, "clips": 4, "speakers": 4},
+            "clip": numbers,
+            "speaker": numbers,
+            "interval": {"clip": unknown, "speaker": unknown, "refusal": {}},
+            "refusal": refusal | {"clips_refused": {}},
+            "clips": 4,
+            "speakers": 4,
         },
+        "probes": {},
+        "subgroups": {},
         "audit": AUDIT,
         "audit_picture": "data:image/png;base64,",
         "confusion": confusion_table(confusion(pd.Series(["a", "b", "c"]), pd.Series(["a", "c", "c"])), classes),

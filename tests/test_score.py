@@ -47,7 +47,7 @@ def scorer(trained) -> Scorer:
 
 @pytest.fixture(scope="module")
 def predictions(trained) -> pd.DataFrame:
-    return pd.read_parquet(trained / "data" / "predictions.parquet")
+    return pd.read_parquet(trained / "data" / "predictions.parquet").query("split == 'test'")
 
 
 def test_clips_of_the_test_split_get_the_numbers_of_evaluate(scorer, predictions):

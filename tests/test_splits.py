@@ -10,6 +10,7 @@ BASE = {
     "fold": 0,
     "valid_folds": 5,
     "group_by": "speaker",
+    "train_segments": (),
     "max_clips_per_speaker": 0,
     "balance": False,
     "seed": 1,
@@ -25,11 +26,11 @@ def make_index(speakers: int = 60, clips: int = 10, sentences: int = 400, seed: 
         for clip in range(generator.integers(1, 2 * clips)):
             sentence = f"{label} {generator.integers(sentences)}"
             rows.append((f"{speaker:03d}-{clip:03d}", label, f"speaker-{speaker}", sentence))
-    return pd.DataFrame(rows, columns=["clip_id", "label", "client_id", "sentence"])
+    return pd.DataFrame(rows, columns=["clip_id", "label", "client_id", "sentence"]).assign(segment="")
 
 
-def split(index: pd.DataFrame, **changes) -> pd.DataFrame:
-    return make_splits(index, SplitParams(**(BASE | changes)))
+def split(index: pd.DataFrame, probes: tuple[str, ...] = (), **changes) -> pd.DataFrame:
+    return make_splits(index, SplitParams(**(BASE | changes)), probes)
 
 
 def test_no_speaker_and_no_sentence_is_in_two_splits():
@@ -126,3 +127,33 @@ def test_three_classes():
     counts = pd.crosstab(clips["split"], clips["label"])
     assert (counts.loc[["train", "valid"]].nunique(axis=1) == 1).all()
     assert (counts.loc["test"] > 0).all()
+
+
+def test_a_probe_takes_no_part_in_training_nor_do_its_speakers_and_sentences():
+    index = make_index(sentences=2000)
+    learners = index["client_id"].isin([f"speaker-{number}" for number in range(0, 60, 9)])
+    index.loc[learners & (np.arange(len(index)) % 2 == 0), "label"] = "learners"
+    clips = split(index, ["learners"])
+    probed = clips[clips["split"] == "probe"]
+    assert set(probed["label"]) == {"learners"}
+    assert (clips.loc[clips["label"] == "learners", "split"] == "probe").all()
+    taught = clips[clips["split"].isin(["train", "valid"])]
+    assert not set(taught["client_id"]) & set(probed["client_id"])
+    assert not set(taught["sentence"]) & set(probed["sentence"])
+    assert "speaker: also in probe" in set(clips["reason"])
+    assert shared_between_splits(clips) == {"speakers": 0, "sentences": 0}
+    assert ((clips["split"] == "test") & clips["client_id"].isin(probed["client_id"])).any()  # these may be judged
+
+
+def test_clips_of_a_segment_for_training_are_nowhere_else_and_change_no_fold():
+    index, more = make_index(), make_index(speakers=70)
+    more = more[more["client_id"].str.removeprefix("speaker-").astype(int) >= 55]  # five of them also in the folds
+    more = more.assign(clip_id="s" + more["clip_id"], segment="synthetic")
+    alone = split(index)
+    clips = split(pd.concat([index, more]), train_segments=("synthetic",))
+    made = clips["clip_id"].str.startswith("s")
+    assert set(clips.loc[made, "split"]) == {"train", "unused"}
+    pd.testing.assert_series_equal(
+        alone.set_index("clip_id")["split"], clips[~made].set_index("clip_id")["split"].reindex(alone["clip_id"])
+    )
+    assert shared_between_splits(clips) == {"speakers": 0, "sentences": 0}
