@@ -15,6 +15,7 @@ from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
 from accent.timeline import curve, least_native, within
 
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
+CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
 
 
 def band_hz(card: ModelCard) -> np.ndarray:
@@ -103,6 +104,20 @@ def draw_spectrogram(
     axes.set_ylabel("Hz")
     if added is not None:
         axes.set_title("blue: speaks for; orange: against", size=10)
+
+
+def draw_clip(spectrogram: np.ndarray, card: ModelCard, start_s: float, added: np.ndarray) -> Figure:
+    """One clip's spectrogram and explanation, small, with its axes in `CLIP_BOX`."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, 1.9), dpi=120)
+        axes = figure.add_axes(CLIP_BOX)
+        draw_spectrogram(axes, spectrogram, card, start_s, added)
+        axes.set(title="", ylabel="")  # a page of many says it once
+        every_other = slice(1, None, 2)
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        axes.set_yticks(axes.get_yticks()[every_other], labels[every_other])
+        axes.set_xlabel("seconds, and Hz", labelpad=1)
+        return figure
 
 
 def draw_bands(rows, target: str) -> Figure:

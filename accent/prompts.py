@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
-from accent.errors import InputError
+from accent.recordings import read_clips, read_recordings
 
 METADATA = ["clip_id", "label", "client_id", "sentence"]
 
@@ -16,14 +14,8 @@ class Prompts:
     """The sentences of one class of `data/clips`, the output of the ingest stage."""
 
     def __init__(self, clips: Path, label: str) -> None:
-        parts = sorted(clips.glob("part-*.parquet"))
-        if not parts:
-            raise InputError(f"{clips}: no clips here. Run 'dvc repro ingest' or 'dvc pull'")
-        try:
-            self.dataset = ds.dataset(parts, format="parquet")
-            rows = self.dataset.to_table(columns=METADATA, filter=pc.field("label") == label).to_pandas()
-        except pa.ArrowInvalid as error:
-            raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force'") from None
+        self.clips = clips
+        rows = read_clips(clips, METADATA, pc.field("label") == label).to_pandas()
         rows = rows[rows["sentence"].str.strip() != ""]
         self.clip_ids = rows.groupby("sentence")["clip_id"].apply(list).to_dict()
         self.sentences = sorted(self.clip_ids)
@@ -35,8 +27,5 @@ class Prompts:
     def recordings(self, sentence: str, at_most: int = 3) -> list[tuple[str, bytes]]:
         """(clip_id, encoded audio) of native recordings of the sentence."""
         wanted = sorted(self.clip_ids.get(sentence, []))[:at_most]
-        if not wanted:
-            return []
-        table = self.dataset.to_table(columns=["clip_id", "audio"], filter=pc.field("clip_id").isin(wanted))
-        found = dict(zip(table["clip_id"].to_pylist(), table["audio"].to_pylist(), strict=True))
+        found = read_recordings(self.clips, wanted) if wanted else {}
         return [(clip_id, found[clip_id]) for clip_id in wanted]

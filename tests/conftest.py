@@ -28,6 +28,7 @@ TINY = {
     "evaluate": {"resamples": 50},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
+    "report": {"clips": 3},
     "audit": {"max_clips": 3, "permutations": 2},
 }
 

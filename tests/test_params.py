@@ -9,6 +9,7 @@ from accent.params import load_params
 from accent.practice import PracticeParams
 from accent.probes import EvaluateParams
 from accent.refusal import ScoreParams
+from accent.report import ReportParams
 from accent.selection import IngestParams
 from accent.spectrogram import SpectrogramParams
 from accent.splits import SplitParams
@@ -27,6 +28,7 @@ SECTIONS = {
     "explain": ExplainParams,
     "practice": PracticeParams,
     "audit": AuditParams,
+    "report": ReportParams,
 }
 
 

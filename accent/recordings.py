@@ -1,0 +1,27 @@
+"""The clips of `data/clips`, the output of the ingest stage, with their recordings."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+
+from accent.errors import InputError
+
+
+def read_clips(folder: Path, columns: list[str], where: pc.Expression) -> pa.Table:
+    """Some columns of the clips for which `where` holds; raises `InputError` for no clips at all, or damaged ones."""
+    parts = sorted(folder.glob("part-*.parquet"))
+    if not parts:
+        raise InputError(f"{folder}: no clips here. Run 'dvc repro ingest' or 'dvc pull'")
+    try:
+        return ds.dataset(parts, format="parquet").to_table(columns=columns, filter=where)
+    except pa.ArrowInvalid as error:
+        raise InputError(f"{folder}: damaged ({error}). Run 'dvc checkout --force'") from None
+
+
+def read_recordings(folder: Path, clip_ids: Iterable[str]) -> dict[str, bytes]:
+    """The encoded audio, as it came, of the clips with those names."""
+    table = read_clips(folder, ["clip_id", "audio"], pc.field("clip_id").isin(list(clip_ids)))
+    return dict(zip(table["clip_id"].to_pylist(), table["audio"].to_pylist(), strict=True))

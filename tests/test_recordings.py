@@ -1,0 +1,20 @@
+import pytest
+
+from accent.errors import InputError
+from accent.recordings import read_recordings
+from tests.conftest import sample_clips
+
+
+def test_recordings_are_the_bytes_that_came(trained):
+    wanted = sample_clips("fr")[0]
+    assert read_recordings(trained / "data" / "clips", [wanted.stem, "no such clip"]) == {
+        wanted.stem: wanted.read_bytes()
+    }
+
+
+def test_clips_that_are_gone_or_damaged_are_one_line(tmp_path):
+    with pytest.raises(InputError, match="no clips here. Run 'dvc repro ingest'"):
+        read_recordings(tmp_path, ["a"])
+    (tmp_path / "part-00000.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(InputError, match="damaged .*. Run 'dvc checkout --force'"):
+        read_recordings(tmp_path, ["a"])
