@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from accent.audio import SAMPLE_RATE
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, clip_logits, window_logits
-from accent.windows import cut, even_starts
+from accent.windows import even_windows
 
 STEPS = 8  # of the integral; 16 named no better cells, 4 leave a larger gap between the sum and the score
 WINDOWS_AT_ONCE = 32
@@ -41,9 +41,8 @@ def attributions(model: nn.Module, card: ModelCard, target: int, spectrogram: np
     Float of the same shape, above 0 where it speaks for the class. Averaged over the windows; their sum is about the
     mean of the windows' log-odds less that of windows without change in time.
     """
-    starts = even_starts(len(spectrogram), card.window, card.window_hop)
-    windows = torch.from_numpy(np.stack([cut(spectrogram, start, card.window) for start in starts])).float() / 255
-    windows = windows.to(next(model.parameters()).device)
+    starts, windows = even_windows(spectrogram, card.window, card.window_hop)
+    windows = (torch.from_numpy(windows).float() / 255).to(next(model.parameters()).device)
     method = IntegratedGradients(LogOdds(model, card, target))
     result = np.zeros((starts[-1] + card.window, spectrogram.shape[1]))
     for first in range(0, len(windows), WINDOWS_AT_ONCE):

@@ -27,7 +27,7 @@ def band_hz(card: ModelCard) -> np.ndarray:
     return points[1:-1]
 
 
-def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str, explain: bool = True) -> Figure:
+def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
     """Native range, timeline over the waveform, and spectrogram with what speaks for and against, one below the other.
 
     Of a recording of several pieces, the one given.
@@ -39,7 +39,7 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str, explain: b
         draw_range(axes[0], score, scorer.reference.score.target)
         if len(piece.waveform):
             draw_timeline(axes[1], piece, score)
-            added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram) if explain else None
+            added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram)
             draw_spectrogram(axes[2], piece.spectrogram, scorer.card, piece.start_s, added)
             axes[1].sharex(axes[2])
             axes[1].tick_params(labelbottom=False)

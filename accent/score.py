@@ -24,7 +24,7 @@ from rich.table import Table
 from scipy.special import expit, softmax
 from tqdm import tqdm
 
-from accent.audio import SAMPLE_RATE, Recording, check_samples, read_pieces, too_little, trim
+from accent.audio import CLIPPED, SAMPLE_RATE, Recording, check_samples, read_pieces, too_little, trim
 from accent.errors import InputError, Reject, run
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, load_model, window_logits
@@ -149,22 +149,18 @@ class Scorer:
         for first in range(0, len(take), size := round(seconds * SAMPLE_RATE)):
             waveform = take[first : first + size].astype(np.float32)
             check_samples(waveform)
-            yield Recording(waveform, SAMPLE_RATE, "waveform", float(np.mean(np.abs(waveform) >= 0.99)))
+            yield Recording(waveform, SAMPLE_RATE, "waveform", float(np.mean(np.abs(waveform) >= CLIPPED)))
 
     def score(self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None) -> Score:
         """The score of a recording of any length, in bounded memory.
 
         `progress` is called with the seconds of each piece that is done. Raises `Reject` for what cannot be read.
         """
-        return self.score_pieces(self.pieces(take), progress)
-
-    def score_pieces(self, pieces: Iterable[Piece], progress: Callable = lambda seconds: None) -> Score:
-        """The score of a recording whose pieces are already there."""
         measures: list[dict] = []
         windows: list[Window] = []
         logits = np.zeros(len(self.card.classes))
         speech = np.zeros(COUNT)
-        for piece in pieces:
+        for piece in self.pieces(take):
             measures.append(piece.measures)
             if len(piece.waveform):
                 starts, window_values = self.window_logits(piece.spectrogram)

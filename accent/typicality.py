@@ -8,7 +8,7 @@ import numpy as np
 from accent.audio import SAMPLE_RATE
 from accent.model import ModelCard
 from accent.params import params
-from accent.windows import cut, even_starts
+from accent.windows import even_windows
 
 GROUPS = 8  # of mel bands
 MODULATIONS = ((0.5, 2.0), (2.0, 8.0), (8.0, 16.0), (16.0, 51.0))  # Hz; syllables come at 2 to 8 a second
@@ -37,9 +37,8 @@ class Typicality:
 
 def clip_features(spectrogram: np.ndarray, card: ModelCard) -> np.ndarray:
     """The `window_features` (windows, count) of a spectrogram's windows, as the model hears them."""
-    starts = even_starts(len(spectrogram), card.window, card.window_hop)
-    windows = np.concatenate([cut(spectrogram, start, card.window) for start in starts])
-    return window_features(windows, card.spectrogram.hop_length / SAMPLE_RATE)
+    _, windows = even_windows(spectrogram, card.window, card.window_hop)
+    return window_features(windows[:, 0], card.spectrogram.hop_length / SAMPLE_RATE)
 
 
 def window_features(windows: np.ndarray, frame_seconds: float) -> np.ndarray:

@@ -22,3 +22,9 @@ def cut(spectrogram: np.ndarray, start: int, window: int) -> np.ndarray:
     if len(piece) < window:
         piece = np.concatenate([piece, np.zeros((window - len(piece), piece.shape[1]), piece.dtype)])
     return piece.T[np.newaxis]
+
+
+def even_windows(spectrogram: np.ndarray, window: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first frames of a spectrogram's `even_starts` windows, and the windows, uint8 (count, 1, n_mels, window)."""
+    starts = even_starts(len(spectrogram), window, hop)
+    return starts, np.stack([cut(spectrogram, start, window) for start in starts])

@@ -20,7 +20,7 @@ import torch
 
 from accent.audio import SAMPLE_RATE, read_recording
 from accent.score import Scorer
-from accent.windows import cut, even_starts
+from accent.windows import even_windows
 
 SECONDS, REPEATS = 5, 30
 FASTAI = "from fastai.vision.all import load_learner"
@@ -74,8 +74,8 @@ def main() -> None:
         scorer = Scorer.load("models")
         spectrogram = next(scorer.pieces(take)).spectrogram
         card = scorer.card
-        starts = even_starts(len(spectrogram), card.window, card.window_hop)
-        windows = torch.from_numpy(np.stack([cut(spectrogram, start, card.window) for start in starts])).float() / 255
+        _, windows = even_windows(spectrogram, card.window, card.window_hop)
+        windows = torch.from_numpy(windows).float() / 255
 
         def network() -> None:
             with torch.inference_mode():

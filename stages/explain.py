@@ -66,8 +66,7 @@ def main() -> None:
     rows = []
     labels = test["label"].to_numpy()
     for label in sorted(set(labels)):
-        means = (np.array(values)[labels == label].mean(axis=0) for values in (shares, sums))
-        share, added = means
+        share, added = (np.array(values)[labels == label].mean(axis=0) for values in (shares, sums))
         rows.append(pd.DataFrame({"hz": band_hz(card), "label": label, "share": share, "added": added}))
     bands = pd.concat(rows, ignore_index=True)
     with output_folder(args.pictures) as partial:

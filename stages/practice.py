@@ -14,7 +14,7 @@ from accent.params import load_params
 from accent.picture import draw_levels
 from accent.practice import PracticeParams, find_recordings, summarise
 from accent.reference import HIGH, LOW
-from accent.score import Scorer
+from accent.score import UNSURE, Scorer
 
 COLUMNS = [
     *("level", "recording", "verdict", "reason", "error"),
@@ -59,7 +59,7 @@ def main() -> None:
         "mean_probability": {level: float(by_level.get_group(level)["probability"].mean()) for level in params.levels},
         **summarise({level: by_level.get_group(level)["log_odds"] for level in params.levels}, params),
         "recordings": {level: len(by_level.get_group(level)) for level in params.levels},
-        "unsure": int((heard["verdict"] == "unsure").sum()),
+        "unsure": int((heard["verdict"] == UNSURE).sum()),
         "not_scored": len(table) - len(heard),
     }
     native = scorer.reference.native_log_odds
