@@ -18,7 +18,15 @@ from tests.planted import plant
 SMALL = {
     "spectrogram": {"n_mels": 32, "hop_length": 320},
     "split": {"folds": 2, "fold": 0, "group_by": "none"},
-    "train": {"epochs": 6, "batch_size": 32, "windows_per_clip": 2, "window_seconds": 1.0, "window_hop_seconds": 1.0},
+    "evaluate": {"resamples": 20},
+    "train": {
+        "width": 16,
+        "epochs": 6,
+        "batch_size": 32,
+        "windows_per_clip": 2,
+        "window_seconds": 1.0,
+        "window_hop_seconds": 1.0,
+    },
 }
 PLANTED = 8
 
