@@ -54,7 +54,7 @@ def compare(alone: np.ndarray, test: Heard, what: str, intervals: EvaluateParams
         without, heard = (roc_auc(values[rows], targets[rows]) for values in (alone, test.log_odds))
         return {"roc_auc": without, "model_roc_auc": heard, "difference": heard - without}
 
-    found = _with_intervals(metric, test.speakers, intervals)
+    found = _with_intervals(metric, test.speakers, intervals, targets)
     return found | {"verdict": _verdict(found, what)}
 
 
@@ -126,10 +126,13 @@ def too_few(sides: np.ndarray, speakers: np.ndarray, names: Sequence[str]) -> st
 
 
 def _with_intervals(
-    metric: Callable[[np.ndarray], Mapping[str, float]], speakers: np.ndarray, intervals: EvaluateParams
+    metric: Callable[[np.ndarray], Mapping[str, float]],
+    speakers: np.ndarray,
+    intervals: EvaluateParams,
+    sides: np.ndarray | None = None,
 ) -> dict:
     """What `metric` gives for all rows, the `_95` interval over speakers of each number, and how many they are of."""
-    bounds = speaker_intervals(metric, speakers, intervals.resamples, intervals.seed)
+    bounds = speaker_intervals(metric, speakers, intervals.resamples, intervals.seed, sides)
     found = {}
     for name, value in metric(np.arange(len(speakers))).items():
         found |= {name: value, f"{name}_95": bounds[name]}

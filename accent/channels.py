@@ -144,9 +144,7 @@ def score_changes(clips: pd.DataFrame, model_dir: Path, seed: int) -> pd.DataFra
 
 
 def _score_clip(model_dir: Path, clip_id: str, audio: bytes, seed: int) -> list[tuple[str, str, float, bool]]:
-    torch.set_num_threads(
-        1
-    )  # the other cores have clips of their own, and sums come out the same for any number of them
+    torch.set_num_threads(1)  # the other cores have clips of their own; sums come out the same for any number of them
     scorer = _scorer(model_dir)
     waveform, rate = decoded(audio)
     rng = np.random.default_rng(seeded_hash(seed, clip_id))

@@ -35,6 +35,7 @@ FILE_COLUMNS = ("path", "container", "offset", "size")
 NEEDED = ("client_id", "path", "sentence")
 VOTES = ("up_votes", "down_votes")
 FEMALE, MALE, OTHER = GENDERS = ("female", "male", "other")
+SYNTHETIC = "synthetic"  # what accent.synthesise writes into the column segment
 OLD_NAMES = {"accent": "accents"}
 
 TSV = "validated.tsv"

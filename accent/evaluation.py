@@ -29,8 +29,8 @@ def evaluate_test(
     of_speaker = means.index.get_level_values(0)
     mean_logits, mean_targets = means.to_numpy(), means.index.get_level_values(1).to_numpy()
 
-    def intervals(metric: Callable[[np.ndarray], dict], speakers: Sequence[str]) -> dict:
-        return speaker_intervals(metric, speakers, resamples, seed)
+    def intervals(metric: Callable[[np.ndarray], dict], speakers: Sequence[str], classes_of: np.ndarray) -> dict:
+        return speaker_intervals(metric, speakers, resamples, seed, classes_of)
 
     def rates(rows: np.ndarray) -> dict[str, float]:
         found = evaluate_refusal(predictions.iloc[rows], target)
@@ -43,12 +43,16 @@ def evaluate_test(
         "refusal": evaluate_refusal(predictions, target),
         "interval": {
             "clip": intervals(
-                lambda rows: headline_scores(logits[rows], targets[rows], temperature), predictions["client_id"]
+                lambda rows: headline_scores(logits[rows], targets[rows], temperature),
+                predictions["client_id"],
+                targets,
             ),
             "speaker": intervals(
-                lambda rows: headline_scores(mean_logits[rows], mean_targets[rows], temperature), of_speaker
+                lambda rows: headline_scores(mean_logits[rows], mean_targets[rows], temperature),
+                of_speaker,
+                mean_targets,
             ),
-            "refusal": intervals(rates, predictions["client_id"]),
+            "refusal": intervals(rates, predictions["client_id"], targets),
         },
         "clips": len(predictions),
         "clips_of": by_label.size().to_dict(),

@@ -1,5 +1,7 @@
 """A picture of the subgroups of the test split: the error of each, with its interval."""
 
+from textwrap import shorten
+
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -23,7 +25,8 @@ def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
         axes.hlines(places, table["error_low"], table["error_high"], color=FOR, linewidth=2.5, alpha=0.5)
         axes.scatter(table["error"], places, s=22, color=FOR, zorder=3, linewidth=0)
         names = [
-            f"{row.dimension}: {row.value}  ({row.clips:,} clips, {row.speakers:,} sp.)" for row in table.itertuples()
+            f"{row.dimension}: {shorten(row.value, 32, placeholder='…')}  ({row.clips:,} clips, {row.speakers:,} sp.)"
+            for row in table.itertuples()
         ]
         axes.set(yticks=places, yticklabels=names, ylim=(places[-1] + 0.7, -0.7), xlim=(-0.02, 1.02))
         axes.tick_params(axis="y", length=0, labelsize=9)

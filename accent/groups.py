@@ -83,7 +83,7 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
 
     names = ["auc_natives_against", "mean_probability", "refused", *(f"predicted_{name}" for name in classes)]
     sizes = {"clips": len(probe), "speakers": probe["client_id"].nunique(), "natives": len(natives)}
-    interval = speaker_intervals(metric, clips["client_id"], resamples, seed)
+    interval = speaker_intervals(metric, clips["client_id"], resamples, seed, native)
     return (
         sizes | {name: float(value) for name, value in metric(np.arange(len(clips))).items()} | {"interval": interval}
     )

@@ -10,19 +10,25 @@ LOW, HIGH = 2.5, 97.5  # percent
 
 
 def speaker_intervals(
-    metric: Callable[[np.ndarray], Mapping[str, float]], speakers: Sequence[str], resamples: int, seed: int
+    metric: Callable[[np.ndarray], Mapping[str, float]],
+    speakers: Sequence[str],
+    resamples: int,
+    seed: int,
+    sides: Sequence | None = None,
 ) -> dict[str, list[float] | None]:
     """`[low, high]` of every number that `metric` gives, by the percentile bootstrap over whole speakers.
 
     `speakers` names the speaker of each row. `metric` is called with the numbers of the rows to look at, in which a
     speaker's rows may be repeated. Resamples in which a number is NaN (no clip of one class, say) do not count for it;
-    None stands where those are half of them or more, and where there is one speaker.
+    None stands where those are half of them or more, and where there is one speaker, or one on a side: `sides` has for
+    each row what is compared in it, its class for one.
     """
     _, numbers = np.unique(np.asarray(speakers), return_inverse=True)
     order = np.argsort(numbers, kind="stable")
     rows_of = np.split(order, np.flatnonzero(np.diff(numbers[order])) + 1)
     names = list(metric(np.arange(len(numbers))))
-    if len(rows_of) < 2:
+    sides = np.zeros(len(numbers)) if sides is None else np.asarray(sides)
+    if any(len(set(numbers[sides == side])) < 2 for side in np.unique(sides)):
         return dict.fromkeys(names)
 
     def values(drawn: np.ndarray) -> list[float]:

@@ -93,7 +93,7 @@ def evaluate_scores(logits: np.ndarray, targets: np.ndarray, classes: list[str],
     recall = recall_score(targets, logits.argmax(axis=1), labels=labels, average=None)
     metrics["recall"] = {name: float(value) for name, value in zip(classes, recall, strict=True)}
     if len(classes) > 2:
-        scores = {name: (targets == n, one_against_rest(logits, n)) for n, name in enumerate(classes)}
+        scores = {name: (targets == n, one_against_rest(logits / temperature, n)) for n, name in enumerate(classes)}
         metrics["roc_auc_by_class"] = {name: float(roc_auc_score(*score)) for name, score in scores.items()}
         metrics["eer_by_class"] = {name: equal_error_rate(*score) for name, score in scores.items()}
     return metrics

@@ -83,8 +83,8 @@ ARCHITECTURES = {
 class ResNet(nn.Module):
     """Pictures (batch, 3, height, width) -> scores (batch, 1000), as for ImageNet; initialised as torchvision does.
 
-    `width`, the channels of the first layers, is 64 in torchvision's; with `antialias` whatever halves the picture is
-    of stride 1 with a `Blur` behind it.
+    `width`, the channels of the first layers, is 64 in torchvision's. With `antialias` whatever halves the picture,
+    but for the first convolution, leaves that to a `Blur`.
     """
 
     def __init__(self, arch: str, width: int = 64, antialias: bool = False) -> None:

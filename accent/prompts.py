@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.compute as pc
 
+from accent.common_voice import SYNTHETIC
 from accent.recordings import read_clips, read_recordings
 
 METADATA = ["clip_id", "label", "client_id", "sentence"]
@@ -15,7 +16,9 @@ class Prompts:
 
     def __init__(self, clips: Path, label: str) -> None:
         self.clips = clips
-        rows = read_clips(clips, METADATA, pc.field("label") == label).to_pandas()
+        rows = read_clips(
+            clips, METADATA, (pc.field("label") == label) & (pc.field("segment") != SYNTHETIC)
+        ).to_pandas()
         rows = rows[rows["sentence"].str.strip() != ""]
         self.clip_ids = rows.groupby("sentence")["clip_id"].apply(list).to_dict()
         self.sentences = sorted(self.clip_ids)

@@ -48,14 +48,16 @@ def make_splits(index: pd.DataFrame, params: SplitParams, probes: Collection[str
         raise InputError(f"params.yaml: split.fold: {params.fold}, must be below split.folds ({params.folds})")
     clips = index[["clip_id", "label", "client_id", "sentence"]].sort_values("clip_id", ignore_index=True)
     segments = index.sort_values("clip_id", ignore_index=True)["segment"]
-    clips["split"] = np.where(clips["label"].isin(probes), PROBE, "train")
-    folded = clips[(clips["split"] == "train") & ~segments.isin(params.train_segments)]
+    probed, only_trained = clips["label"].isin(probes), segments.isin(params.train_segments)
+    clips["split"] = np.where(probed, PROBE, "train")
+    folded = clips[~probed & ~only_trained]
     _check_speakers(folded, params)
     test = _fold(folded, params.folds, params.fold, params)
     clips.loc[folded.index[test], "split"] = "test"
     rest = folded[~test]
     clips.loc[rest.index[_fold(rest, params.valid_folds, 0, params)], "split"] = "valid"
     clips["reason"] = ""
+    clips.loc[probed & only_trained, ["split", "reason"]] = [UNUSED, "probe: of a segment that is only trained on"]
     if params.group_by == "speaker":
         _separate(clips, clips["client_id"], "speaker")
         _separate(clips, sentence_key(clips["sentence"]), "sentence")

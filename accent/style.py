@@ -17,6 +17,7 @@ STYLE = {
     "savefig.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # names and accents are free text, in which a $ is a $
 }
 WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
 

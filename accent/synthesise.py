@@ -14,19 +14,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow as pa
-import pyarrow.dataset as ds
+import pyarrow.compute as pc
 import soundfile as sf
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from accent.channels import mp3
-from accent.common_voice import COLUMNS, TSV
+from accent.common_voice import COLUMNS, SYNTHETIC, TSV
 from accent.errors import InputError, run
 from accent.outputs import output_folder
+from accent.recordings import read_clips
 
 COMMAND = "espeak-ng"
-SEGMENT = "synthetic"
 PITCHES, WORDS_PER_MINUTE = (10, 95), (120, 200)  # espeak-ng's scale of 0 to 99, of which the ends are caricatures
 KBPS = 64  # as most clips of the corpus
 
@@ -41,14 +40,8 @@ class Voice(NamedTuple):
 
 
 def sentences_of(clips: Path) -> dict[str, list[str]]:
-    """The sentences of every locale in `data/clips`, sorted."""
-    parts = sorted(clips.glob("part-*.parquet"))
-    if not parts:
-        raise InputError(f"{clips}: no clips here. Run 'dvc repro ingest'")
-    try:
-        rows = ds.dataset(parts).to_table(columns=["locale", "sentence"]).to_pandas()
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force'") from None
+    """The sentences of every locale in `data/clips`, sorted; those that were synthesised before are not counted again."""
+    rows = read_clips(clips, ["locale", "sentence"], pc.field("segment") != SYNTHETIC).to_pandas()
     rows = rows[rows["sentence"].str.strip() != ""]
     return {locale: sorted(set(texts)) for locale, texts in rows.groupby("locale")["sentence"]}
 
@@ -62,7 +55,9 @@ def list_voices(of: str) -> list[str]:
         done = subprocess.run([COMMAND, f"--voices={of}"], capture_output=True, text=True, check=True)
     except FileNotFoundError:
         raise InputError(f"{COMMAND}: no such command. Install it, for example with 'apt install espeak-ng'") from None
-    files = [line.split()[4] for line in done.stdout.splitlines()[1:]]  # Pty Language Age/Gender VoiceName File
+    # Pty Language Age/Gender VoiceName File (Other Languages); a file with a space in its name cannot be asked for.
+    lines = [line.split() for line in done.stdout.splitlines()[1:]]
+    files = [cells[4] for cells in lines if len(cells) == 5 or cells[5].startswith("(")]
     return sorted({file.split("/")[-1] for file in files if not file.startswith("mb/")})
 
 
@@ -98,7 +93,7 @@ def write_locale(folder: Path, locale: str, sentences: list[str], count: int, se
         name = f"synthetic_{locale}_{number:06d}.mp3"
         (folder / "clips" / name).write_bytes(audio)
         speaker = f"{COMMAND} {voice.language} {voice.variant} {voice.pitch}"
-        row = {"client_id": speaker, "path": name, "sentence": text, "locale": locale, "segment": SEGMENT}
+        row = {"client_id": speaker, "path": name, "sentence": text, "locale": locale, "segment": SYNTHETIC}
         rows.append({"up_votes": 0, "down_votes": 0} | row)
     with open(folder / TSV, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(

@@ -101,7 +101,7 @@ def main() -> None:
     with output_folder(args.plots) as partial:
         for name, rows in {
             "confusion": confusion(test["label"], test["predicted"]),
-            "roc": roc(logits[in_test], targets, classes),
+            "roc": roc(logits[in_test] / card.temperature, targets, classes),
             "reliability": reliability(logits[in_test], targets, card.temperature),
             "scores": score_histogram(logits[shown], judged["label"][shown], classes, card.temperature),
             "risk_coverage": risk_coverage(test, target),

@@ -43,6 +43,7 @@ def main() -> None:
     )
 
     clips = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = clips[clips["split"].isin(["train", "valid"])]  # a probe's label is no class
     classes = sorted(clips["label"].unique())
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}
     spectrograms = {split: Parts(args.spectrograms, rows[split]) for split in rows}
