@@ -72,6 +72,8 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int
         )
     if relabelled := int((both["label"] != both["label_b"]).sum()):
         raise InputError(f"{relabelled:,} of {len(both):,} shared clips have another label in the other run")
+    if absent := sorted(set(classes) - set(both["label"])):
+        raise InputError(f"none of the {len(both):,} shared clips is {absent[0]}. Compare runs that share more clips")
     targets = both["label"].map(classes.index).to_numpy()
     a, b = (
         Scores(probabilities_of(run.set_index("clip_id").loc[both["clip_id"]]).to_numpy(), targets)
@@ -144,6 +146,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the resamples (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print a JSON object")
     args = parser.parse_args()
+    if args.resamples < 1:
+        raise InputError(f"--resamples: {args.resamples}, must be at least 1")
 
     names = (args.a, args.b)
     found = compare(*map(read_predictions, names), args.resamples, args.seed)

@@ -49,6 +49,8 @@ def label_candidates(scores: pd.DataFrame) -> pd.DataFrame:
     """
     classes, probabilities = classes_of(scores), probabilities_of(scores).to_numpy()
     given = scores["label"].map(classes.index).to_numpy()
+    if len(set(given)) < 2:
+        raise InputError(f"all clips with a score out of fold are {scores['label'].iloc[0]}. Name folds of two classes")
     wrong = find_label_issues(given, probabilities, filter_by="confident_learning", n_jobs=1)
     found = scores[wrong]
     reasons = [

@@ -40,7 +40,7 @@ class Voice(NamedTuple):
 
 
 def sentences_of(clips: Path) -> dict[str, list[str]]:
-    """The sentences of every locale in `data/clips`, sorted; those that were synthesised before are not counted again."""
+    """The sentences of every locale in `data/clips`, sorted, but for those that only synthetic speakers have read."""
     rows = read_clips(clips, ["locale", "sentence"], pc.field("segment") != SYNTHETIC).to_pandas()
     rows = rows[rows["sentence"].str.strip() != ""]
     return {locale: sorted(set(texts)) for locale, texts in rows.groupby("locale")["sentence"]}
