@@ -217,6 +217,7 @@ def test_a_corpus_without_a_channel_to_speak_of_can_be_drawn(trained):
     metrics = json.loads((trained / "metrics" / "audit.json").read_text())
     for name in ("roc_auc_95", "model_roc_auc_95"):
         metrics["nuisance"][name] = None
+    metrics["channels"] = {name: dict.fromkeys(found, 0.1) for name, found in metrics["channels"].items()}
     metrics["channels"]["opus"] = {"clips": 0} | dict.fromkeys(list(metrics["channels"]["opus"])[1:])
     figure = draw_audit(metrics)
     assert len(figure.axes) == 3

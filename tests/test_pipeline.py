@@ -23,7 +23,7 @@ def project(tmp_path_factory) -> Path:
     """A project after its first `dvc repro`, committed."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
     done = run("dvc", "repro", cwd=folder)
-    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice", "audit"]
+    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice", "audit", "report"]
     commit(folder, "first run")
     return folder
 
@@ -84,10 +84,10 @@ def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expe
 
 def test_the_readme_s_experiment_commands_work(project):
     done = run("dvc", "exp", "run", "-n", "epochs-3", "-S", "train.epochs=3", cwd=project)
-    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice", "audit"]
+    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice", "audit", "report"]
     back_to_head(project)  # the experiment is kept by its name
 
-    run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", cwd=project)
+    run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", "evaluate", cwd=project)
     run("dvc", "queue", "start", "-j", "1", cwd=project)
     run("dvc", "queue", "logs", "-f", re.search(r"^(\w{7})", queue(project), re.M)[1], cwd=project)
     wait_for_queue(project)

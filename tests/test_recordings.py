@@ -1,3 +1,4 @@
+import pandas as pd
 import pytest
 
 from accent.errors import InputError
@@ -6,7 +7,8 @@ from tests.conftest import sample_clips
 
 
 def test_recordings_are_the_bytes_that_came(trained):
-    wanted = sample_clips("fr")[0]
+    kept = set(pd.read_parquet(trained / "data" / "waveforms" / "index.parquet")["clip_id"])
+    wanted = next(path for path in sample_clips("fr") if path.stem in kept)
     assert read_recordings(trained / "data" / "clips", [wanted.stem, "no such clip"]) == {
         wanted.stem: wanted.read_bytes()
     }
