@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import rankdata
 from tqdm import tqdm
 
 from accent.errors import InputError, run
 from accent.intervals import speaker_intervals
-from accent.log_odds import one_against_rest
 from accent.metrics import calibration_error
+from accent.nuisance import log_odds_of
+from accent.ranking import roc_auc
 from accent.revisions import check_same_classes, probabilities_of, read_predictions
 
 HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False, "ece": False}
@@ -27,7 +27,7 @@ class Scores:
     def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
         logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
         self.probabilities, self.targets = probabilities, targets
-        self.log_odds = np.stack([one_against_rest(logs, number) for number in range(logs.shape[1])], axis=1)
+        self.log_odds = log_odds_of(probabilities)
         self.right = probabilities.argmax(axis=1) == targets
         self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
 
@@ -40,19 +40,11 @@ class Scores:
         clips = np.bincount(targets, minlength=self.log_odds.shape[1])
         right = np.bincount(targets, self.right[rows], minlength=len(clips))
         return {
-            "roc_auc": np.mean([_roc_auc(targets == n, self.log_odds[rows, n]) for n in range(len(clips))]),
+            "roc_auc": roc_auc(self.log_odds[rows], targets),
             "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
             "log_loss": self.losses[rows].mean(),
             "ece": calibration_error(self.probabilities[rows], targets),
         }
-
-
-def _roc_auc(positive: np.ndarray, scores: np.ndarray) -> float:
-    """How often a positive has the higher score of a pair (Mann and Whitney's U), ties counting half."""
-    ones, zeros = positive.sum(), (~positive).sum()
-    if not ones or not zeros:
-        return np.nan
-    return (rankdata(scores)[positive].sum() - ones * (ones + 1) / 2) / (ones * zeros)
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int) -> dict:

@@ -25,8 +25,8 @@ BASE = ["train.width=16", "train.batch_size=64", "train.windows_per_clip=4", "tr
 BASE += ["evaluate.resamples=20"]  # not the intervals of this table
 SETTINGS = {
     "base": [],
-    # These with RELEASES that have one of accent.synthesise beside the others (200, 600 clips a locale), and the
-    # embedded sample with "sample" in its column segment.
+    # With RELEASES that have one of accent.synthesise beside the others (200, 600 clips a locale), and in the last also
+    # the embedded sample with "sample" in its column segment.
     "synthetic": [],
     "synthetic-600": [],
     "synthetic-sample": ["split.train_segments=[synthetic,sample]"],
@@ -50,6 +50,7 @@ SETTINGS = {
     "no-masks": ["train.augment.time_mask=0", "train.augment.frequency_mask=0"],
     "width-64": ["train.width=64"],
 }
+OTHER_RELEASES = ("synthetic", "synthetic-600", "synthetic-sample")  # to be named by --only, with their RELEASES
 
 
 def experiment(name: str, fold: int) -> str:
@@ -91,7 +92,7 @@ def mean_auc(clips: pd.DataFrame, rows: np.ndarray, score: str = "score") -> flo
     return float(np.mean([auc(positive[folds == fold], scores[folds == fold]) for fold in range(FOLDS)]))
 
 
-def compare(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
+def beside(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
     """Mean AUC with its interval, and the difference to the base run on the same clips with its own."""
     both = clips.merge(base[["clip_id", "fold", "score"]], on=["clip_id", "fold"], suffixes=("", "_base"))
 
@@ -101,7 +102,8 @@ def compare(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
 
     intervals = speaker_intervals(metric, both["client_id"], 1000, 1)
     found = metric(np.arange(len(both)))
-    return [f"{found[name]:+.3f} ({low:+.2f} to {high:+.2f})" for name, (low, high) in intervals.items()]
+    said = {name: "({:+.2f} to {:+.2f})".format(*bounds) if bounds else "(-)" for name, bounds in intervals.items()}
+    return [f"{found[name]:+.3f} {said[name]}" for name in found]
 
 
 def print_table(names: list[str]) -> None:
@@ -110,7 +112,7 @@ def print_table(names: list[str]) -> None:
     print("| setting | valid AUC | less base | test AUC | less base |\n|---|---|---|---|---|")
     for name in names:
         try:
-            cells = [cell for split, base in bases.items() for cell in compare(read(name, split), base)]
+            cells = [cell for split, base in bases.items() for cell in beside(read(name, split), base)]
         except InputError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
@@ -120,7 +122,8 @@ def print_table(names: list[str]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("releases", type=Path)
-    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    usual = [name for name in SETTINGS if name not in OTHER_RELEASES]
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=usual, metavar="NAME")
     parser.add_argument("--jobs", type=int, default=1, help="workers of the queue (default: 1)")
     parser.add_argument("--table", action="store_true", help="print what there is, and run nothing")
     args = parser.parse_args()

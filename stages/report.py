@@ -70,15 +70,15 @@ def main() -> None:
         cards.append(make_card(clip, recordings[clip["clip_id"]], figure, start_s, end_s))
 
     curves = {
-        "ROC": draw_roc(pd.read_csv(args.plots / "roc.csv")),
-        "Reliability": draw_reliability(pd.read_csv(args.plots / "reliability.csv")),
+        "ROC": draw_roc(read_rows(args.plots / "roc.csv")),
+        "Reliability": draw_reliability(read_rows(args.plots / "reliability.csv")),
         "Loss in training": draw_loss(
             {
                 name: pd.read_csv(args.training / "plots" / "metrics" / folder / "loss.tsv", sep="\t")
                 for name, folder in (("training", "train"), ("validation", "eval"))
             }
         ),
-        "Error and answers": draw_risk_coverage(pd.read_csv(args.plots / "risk_coverage.csv")),
+        "Error and answers": draw_risk_coverage(read_rows(args.plots / "risk_coverage.csv")),
     }
     evaluation = json.loads(args.evaluation.read_text(encoding="utf-8"))
     html = render(
@@ -86,10 +86,10 @@ def main() -> None:
         classes=classes,
         evaluation=evaluation,
         probes={name: beside(probe, probe["interval"]) for name, probe in evaluation["probes"].items()},
-        subgroups=subgroup_tables(pd.read_csv(args.plots / "subgroups.csv", keep_default_na=False, na_values=[""])),
+        subgroups=subgroup_tables(read_rows(args.plots / "subgroups.csv")),
         audit=json.loads(args.audit.read_text(encoding="utf-8")),
         audit_picture=data_uri((args.audit_pictures / "audit.png").read_bytes(), "image/png"),
-        confusion=confusion_table(pd.read_csv(args.plots / "confusion.csv"), classes),
+        confusion=confusion_table(read_rows(args.plots / "confusion.csv"), classes),
         curves={name: line_picture(figure) for name, figure in curves.items()},
         cards=cards,
     )
@@ -97,6 +97,11 @@ def main() -> None:
         partial.write_text(html, encoding="utf-8")
     wrong = sum(shown["outcome"] == "wrong" for shown in cards)
     print(f"{args.page}: {len(cards):,} clips, {wrong:,} of them wrong, {len(html.encode()) / 1e6:.1f} MB")
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows behind a plot; a class may be called NA, which pandas would take for a missing value."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 if __name__ == "__main__":
