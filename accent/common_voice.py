@@ -133,8 +133,11 @@ def _unsafe_entry(entry: os.DirEntry, root: str) -> str:
     """Why a file of a folder is not to be touched, or ""."""
     if UNPRINTABLE.search(entry.name):
         return BAD_NAME
-    if entry.is_symlink() and os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
-        return "a link that leads out of clips/"
+    if entry.is_symlink():
+        if os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
+            return "a link that leads out of clips/"
+        if not os.path.exists(entry.path):
+            return "a link to nothing"
     return "" if entry.is_file() or entry.is_dir() else "neither a file nor a folder"
 
 
@@ -202,6 +205,7 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -
         files = locales[folder].files(spool.name)
         repeated = files["path"].duplicated()
         rejects += [(name, "repeated: a second clip of that name in one archive") for name in files["path"][repeated]]
+        _check_number(rejects, path)
         sources.append(Source(f"{path}: {folder}", locales[folder].rows, files[~repeated]))
     if not sources:
         raise InputError(f"{path}: no LOCALE/{TSV} in this archive. Is it a Common Voice release?")
