@@ -1,8 +1,13 @@
 """Errors that are the user's to mend, told in one line."""
 
 import errno
+import re
 import sys
 from collections.abc import Callable
+
+# Control characters, line separators and halves of surrogate pairs (which stand for bytes that are not UTF-8): what
+# breaks a line, a CSV file, a terminal or an encoder.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class InputError(Exception):
@@ -16,16 +21,21 @@ class Reject(Exception):
     """A single clip that cannot be used; the message is the reason that `rejects.csv` gets."""
 
 
+def printable(text: str) -> str:
+    """The text with everything `UNPRINTABLE` written as Python would: a newline as a backslash and an n."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
 def run(main: Callable[[], None]) -> None:
     """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
     try:
         main()
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(f"error: {printable(str(error))}")
     except OSError as error:
         what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
         full = error.errno == errno.ENOSPC or "No space left" in what
         advice = "Free some space" if full else "Mend that"
-        sys.exit(f"error: {what}. {advice}, then run the same command again.")
+        sys.exit(f"error: {printable(what)}. {advice}, then run the same command again.")
     except KeyboardInterrupt:
         sys.exit("interrupted")

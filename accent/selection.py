@@ -37,14 +37,12 @@ def select_clips(
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
-    passed_over = [
-        (name, f"no row: validated.tsv of {source.where} does not name it")
-        for source in sources
-        for name in source.files["path"][~source.files["path"].isin(source.rows["path"])]
-    ]
-    rows = pd.concat(
-        [source.rows.merge(source.files.drop_duplicates("path"), on="path", how="left") for source in sources]
-    )
+    passed_over = []
+    for source in sources:
+        reason = f"no row: validated.tsv of {source.where} does not name it"  # one text for perhaps a million files
+        unnamed = source.files["path"][~source.files["path"].isin(source.rows["path"])]
+        passed_over += [(name, reason) for name in unnamed]
+    rows = pd.concat([source.rows.merge(source.files, on="path", how="left") for source in sources])
     rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
     probed = assign_classes(rows, probes, "evaluate.probes")
