@@ -6,6 +6,7 @@ Without one, `launch` starts them on this machine. fastai's `rank_distrib()` is 
 
 import os
 import random
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -84,6 +85,8 @@ def _rank(rank: int, main: Callable[[], None], processes: int, port: int, errors
     place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     os.environ |= {name: str(value) for name, value in {**place, **address}.items()}
+    # torch sends SIGINT to a process whose parent has died. Python may ignore it, or wait for the other ranks first.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         main()
     except (InputError, OSError) as error:
@@ -96,17 +99,12 @@ def is_launched() -> bool:
     return num_distrib() > 0
 
 
-def join(processes: int, batch_size: int) -> None:
+def join(processes: int) -> None:
     """Meet the other processes, each on its own device; `InputError` if there are not as many as there should be."""
     if max(num_distrib(), 1) != processes:
         raise InputError(
             f"params.yaml: train.processes: {processes}, but the launcher started {max(num_distrib(), 1)}. "
             f"Make the two equal"
-        )
-    if batch_size % processes:
-        raise InputError(
-            f"params.yaml: train.batch_size: {batch_size} windows cannot be shared equally by train.processes: "
-            f"{processes}. Set a multiple of {processes}"
         )
     if processes > 1:
         PartialState(cpu=not torch.cuda.is_available())

@@ -54,6 +54,10 @@ class TrainParams:
     seed: Seed
     augment: AugmentParams
 
+    def __post_init__(self) -> None:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of processes ({self.processes})")
+
 
 def make_learner(dls: DataLoaders, params: TrainParams) -> Learner:
     """A `Learner` over `dls` with a new network, whose initial weights depend on `params.seed` alone."""

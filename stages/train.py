@@ -37,7 +37,7 @@ def main() -> None:
     params = load_params("train", TrainParams)
     if params.processes > 1 and not is_launched():
         return launch(main, params.processes)
-    join(params.processes, params.batch_size)
+    join(params.processes)
     spectrogram = load_params("spectrogram", SpectrogramParams)
     decode = asdict(load_params("decode", DecodeParams))
     audio = {field.name: decode[field.name] for field in fields(AudioParams)}
