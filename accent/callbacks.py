@@ -11,6 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 from fastai.callback.core import Callback, CancelFitException
+from fastai.torch_core import distrib_barrier, get_model, rank_distrib
 from torch import Tensor
 
 from accent.outputs import output_file
@@ -20,18 +21,22 @@ AFTER_RECORDER = 60
 
 
 class SeedEpochs(Callback):
-    """Start every epoch from a seed of its own, so that a continued run draws what an unbroken one would have drawn."""
+    """Start every epoch from a seed of its own, so that a continued run draws what an unbroken one would have drawn.
+
+    The ranks of a distributed training share the order of the windows, and each augments its own in its own way.
+    """
 
     def __init__(self, seed: int):
         super().__init__()
         self.seed = seed
 
     def before_epoch(self) -> None:
-        seed = (self.seed * 10_000 + self.epoch) % 2**32
-        random.seed(seed)
-        np.random.seed(seed)
-        torch.manual_seed(seed)
-        self.dls.train.rng.seed(seed)
+        shared = (self.seed * 10_000 + self.epoch) % 2**32
+        own = (shared + rank_distrib() * 2**24) % 2**32
+        random.seed(own)
+        np.random.seed(own)
+        torch.manual_seed(own)
+        self.dls.train.rng.seed(shared)
         self.dls.train.dataset.set_epoch(self.epoch)
 
 
@@ -56,7 +61,7 @@ class Checkpoint(Callback):
 
     `last.safetensors` has the weights, the optimizer's tensors and, as metadata, everything else; `best.safetensors`
     the weights of the epoch with the lowest validation loss. Both are replaced in one move. A state of other inputs,
-    parameters or code (another `fingerprint`) is not used.
+    parameters or code (another `fingerprint`) is not used. Of several ranks all read them and the first one writes.
     """
 
     order = AFTER_RECORDER
@@ -81,10 +86,11 @@ class Checkpoint(Callback):
     def restore(self) -> int:
         """Bring the learner to the state of the last whole epoch; returns how many epochs are done."""
         state = self._read_state()
+        distrib_barrier()  # before the first rank may remove it
         if state.get("fingerprint") != self.fingerprint:
             self.clear()
             return 0
-        tensors = safetensors.torch.load_file(self.last)
+        tensors = safetensors.torch.load_file(self.last, device=str(self.learn.dls.device))
         self.learn.model.load_state_dict(_with_prefix(tensors, "model."))
         self.learn.create_opt()
         per_parameter = [
@@ -116,9 +122,13 @@ class Checkpoint(Callback):
         if not math.isfinite(loss):
             self.diverged = True
             raise CancelFitException
-        weights = _contiguous(self.learn.model.state_dict())
-        if loss < self.lowest_loss:
+        is_best = loss < self.lowest_loss
+        if is_best:
             self.best_epoch, self.lowest_loss = self.epoch + 1, loss
+        if rank_distrib():
+            return
+        weights = _contiguous(get_model(self.learn.model).state_dict())
+        if is_best:
             _save(self.best, weights)
         states = self.learn.opt.state_dict()["state"]
         tensors = {f"model.{name}": tensor for name, tensor in weights.items()}

@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,10 +19,12 @@ from fastai.data.core import DataLoaders
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
+from fastai.torch_core import rank_distrib
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from accent.augment import AugmentParams
 from accent.callbacks import BFloat16, Checkpoint, SeedEpochs
+from accent.distributed import all_ranks, check_same
 from accent.errors import InputError
 from accent.model import build_model
 from accent.params import Seed, params
@@ -46,9 +49,14 @@ class TrainParams:
     window_hop_seconds: PositiveFloat
     precision: Literal["bfloat16", "float32"]
     channels_last: bool
+    processes: PositiveInt
     num_workers: NonNegativeInt
     seed: Seed
     augment: AugmentParams
+
+    def __post_init__(self) -> None:
+        if self.batch_size % self.processes:
+            raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of processes ({self.processes})")
 
 
 def make_learner(dls: DataLoaders, params: TrainParams) -> Learner:
@@ -68,13 +76,31 @@ def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder
     """Train for `params.epochs` epochs of one cycle, going on from `checkpoint` if that was begun before.
 
     Losses and metrics by epoch, counted from 1, go to `live_folder`. The learner ends with the weights of the epoch
-    that `params.keep` names.
+    that `params.keep` names. Of several ranks only the first says and writes anything.
     """
     learn.add_cb(checkpoint)
     done = checkpoint.restore()
-    if done:
-        print(f"continuing after epoch {done} of {params.epochs}: {checkpoint.last}")
-    with Live(str(live_folder), report=None, dvcyaml=None, save_dvc_exp=False) as live:
+    check_same((checkpoint.fingerprint, done), "the inputs or the state to continue from differ")
+    cycle = partial(learn.fit_one_cycle, params.epochs, params.learning_rate, start_epoch=done)
+    with all_ranks(learn):
+        if rank_distrib():
+            cycle()
+        else:
+            _fit_and_log(cycle, learn, params, checkpoint, live_folder)
+    if checkpoint.diverged:
+        raise InputError(
+            f"train: the validation loss is no finite number in epoch {len(checkpoint.history)}. "
+            f"Lower train.learning_rate ({params.learning_rate:g}), or set train.precision to float32"
+        )
+    if params.keep == "best" and not rank_distrib():
+        checkpoint.load_best()
+
+
+def _fit_and_log(cycle: Callable, learn: Learner, params: TrainParams, checkpoint: Checkpoint, folder: Path) -> None:
+    if checkpoint.history:
+        done = len(checkpoint.history)
+        print(f"continuing after epoch {done} of {params.epochs}: {checkpoint.last}", flush=True)
+    with Live(str(folder), report=None, dvcyaml=None, save_dvc_exp=False) as live:
         live.step = 1
         names = ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)]
         for values in checkpoint.history:
@@ -83,14 +109,7 @@ def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder
             live.next_step()
         if not sys.stdout.isatty():
             _print_lines(learn)
-        learn.fit_one_cycle(params.epochs, params.learning_rate, cbs=DVCLiveCallback(live=live), start_epoch=done)
-    if checkpoint.diverged:
-        raise InputError(
-            f"train: the validation loss is no finite number in epoch {len(checkpoint.history)}. "
-            f"Lower train.learning_rate ({params.learning_rate:g}), or set train.precision to float32"
-        )
-    if params.keep == "best":
-        checkpoint.load_best()
+        cycle(cbs=DVCLiveCallback(live=live))
 
 
 def _print_lines(learn: Learner) -> None:

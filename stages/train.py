@@ -6,11 +6,13 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import pandas as pd
+from fastai.torch_core import rank_distrib
 
 import accent
 from accent.audio import SAMPLE_RATE, AudioParams, DecodeParams
 from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, make_dls
+from accent.distributed import is_launched, join, launch, share
 from accent.errors import run
 from accent.metrics import fit_temperature
 from accent.model import clip_logits, save_model, window_logits
@@ -33,6 +35,9 @@ def main() -> None:
     args = parser.parse_args()
 
     params = load_params("train", TrainParams)
+    if params.processes > 1 and not is_launched():
+        return launch(main, params.processes)
+    join(params.processes)
     spectrogram = load_params("spectrogram", SpectrogramParams)
     decode = asdict(load_params("decode", DecodeParams))
     audio = {field.name: decode[field.name] for field in fields(AudioParams)}
@@ -60,8 +65,10 @@ def main() -> None:
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
     checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
-    learn = make_learner(dls, params)
+    learn = make_learner(share(dls), params)
     fit(learn, params, checkpoint, args.live)
+    if rank_distrib():
+        return
 
     _, logits = window_logits(learn.model, spectrograms["valid"], window, hop)
     targets = rows["valid"]["label"].map(classes.index).to_numpy()
