@@ -126,8 +126,8 @@ def _result(future: Future, name: str, address: str) -> PartResult:
             f"{error.allowed_failures}), the last at {error.last_worker.address}. Look into their logs: too little "
             "memory, or a clip that crashes the decoder"
         ) from None
-    except CancelledError as error:
-        raise InputError(f"{name}: the scheduler at {address} was lost ({error}). Start it, then run again") from None
+    except CancelledError:
+        raise InputError(f"{name}: the scheduler at {address} was lost. Start it, then run again") from None
     except ModuleNotFoundError as error:
         raise InputError(
             f"{name}: the workers of {address} have no module {error.name}. Start them with 'python -m dask worker' "

@@ -79,7 +79,7 @@ def test_the_stages_give_the_same_bytes_even_if_a_worker_is_killed(workdir, on_c
     broken.to_parquet(workdir / "clips" / "part-00002.parquet", index=False)
     set_params(workdir, {"decode": {"max_reject_fraction": 0.5}})
     for name, source in (("decode", "clips"), ("spectrogram", "local-decode")):
-        stage(name, source, f"local-{name}", cwd=workdir, DASK_SCHEDULER_ADDRESS="")
+        stage(name, source, f"local-{name}", cwd=workdir, DASK_SCHEDULER_ADDRESS="", LOKY_MAX_CPU_COUNT="1")
 
     command = [sys.executable, "-m", "stages.decode", "clips", "there-decode"]
     decoding = subprocess.Popen(command, cwd=workdir, env=ENVIRONMENT | {"DASK_SCHEDULER_ADDRESS": on_cluster})
