@@ -5,6 +5,7 @@ they are sent, and so does this side with what they answer: use only a cluster o
 """
 
 import asyncio
+import logging
 import os
 import pickle
 import shutil
@@ -20,6 +21,7 @@ from typing import Any
 
 import cloudpickle
 from dask.distributed import Client, Future, KilledWorker, Security, as_completed, connect, get_worker
+from distributed.comm import CommClosedError
 
 from accent.errors import InputError
 from accent.parts import PartResult
@@ -40,6 +42,8 @@ def run_on_cluster(
     A part whose worker died is done again on another. Raises `InputError` if there is no such cluster, if it is lost,
     or if a part kills every worker that tries it; other errors in a part come through, with a note that names the part.
     """
+    for logger in ("distributed", "distributed.client"):
+        logging.getLogger(logger).setLevel(logging.CRITICAL)  # a traceback for what becomes one line here
     with _connect(address) as client:
         if not client.ncores():
             print(f"{address} has no worker yet, waiting for one: python -m dask worker {address}", file=sys.stderr)
@@ -126,7 +130,7 @@ def _result(future: Future, name: str, address: str) -> PartResult:
             f"{error.allowed_failures}), the last at {error.last_worker.address}. Look into their logs: too little "
             "memory, or a clip that crashes the decoder"
         ) from None
-    except CancelledError:
+    except (CancelledError, CommClosedError):
         raise InputError(f"{name}: the scheduler at {address} was lost. Start it, then run again") from None
     except ModuleNotFoundError as error:
         raise InputError(
