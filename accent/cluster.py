@@ -22,6 +22,7 @@ from typing import Any
 import cloudpickle
 from dask.distributed import Client, Future, KilledWorker, Security, as_completed, connect, get_worker
 from distributed.comm import CommClosedError
+from distributed.scheduler import NoWorkerError
 
 from accent.errors import InputError
 from accent.parts import PartResult
@@ -132,6 +133,11 @@ def _result(future: Future, name: str, address: str) -> PartResult:
         ) from None
     except (CancelledError, CommClosedError):
         raise InputError(f"{name}: the scheduler at {address} was lost. Start it, then run again") from None
+    except NoWorkerError as error:
+        raise InputError(
+            f"{name}: no worker at {address} for {error.timeout:.0f} s (distributed.scheduler.no-workers-timeout). "
+            f"Start one, 'python -m dask worker {address}', then run again"
+        ) from None
     except ModuleNotFoundError as error:
         raise InputError(
             f"{name}: the workers of {address} have no module {error.name}. Start them with 'python -m dask worker' "
