@@ -44,7 +44,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params = load_params("decode", DecodeParams)
-    parts = sorted(args.clips.glob("part-*.parquet"))
+    parts = sorted(args.clips.absolute().glob("part-*.parquet"))
     print(map_parts(partial(decode_part, params=params), parts, args.waveforms, params.max_reject_fraction))
 
 
