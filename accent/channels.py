@@ -11,12 +11,13 @@ import pyarrow as pa
 import soundfile as sf
 import soxr
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.signal import cheby2, sosfilt
 from tqdm import tqdm
 
 from accent.audio import SAMPLE_RATE, open_audio
 from accent.errors import InputError, Reject
+from accent.parallel import in_parallel
 from accent.parts import part_name
 from accent.score import Scorer
 from accent.selection import seeded_hash
@@ -133,13 +134,11 @@ def score_changes(clips: pd.DataFrame, model_dir: Path, seed: int) -> pd.DataFra
     `clips` has `clip_id` and `audio`, the bytes of its file. Probabilities are those of the target class, NaN where
     nothing could be heard. On all cores that this process may use; the numbers are the same on one.
     """
-    jobs = (
+    jobs = [
         delayed(_score_clip)(model_dir, *clip, seed) for clip in clips[["clip_id", "audio"]].itertuples(index=False)
-    )
-    results = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs)
-    rows = [
-        row for found in tqdm(results, total=len(clips), unit="clip", desc="channels", mininterval=1) for row in found
     ]
+    results = tqdm(in_parallel(jobs), total=len(clips), unit="clip", desc="channels", mininterval=1)
+    rows = [row for found in results for row in found]
     return pd.DataFrame(rows, columns=["clip_id", "change", "probability", "refused"])
 
 

@@ -18,10 +18,12 @@ from typing import IO, Annotated
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from pydantic import BeforeValidator, NonNegativeInt
 
 from accent.archive import ARCHIVES, MAX_MEMBERS, open_archive
 from accent.errors import UNPRINTABLE, InputError, printable
+from accent.parallel import in_parallel
 from accent.params import params
 from accent.parts import Rejects, count_kinds
 
@@ -85,8 +87,9 @@ class Source:
 def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
     """Every locale of every release in `folder`: locale folders up to two levels down, and archives.
 
-    Archives are read once, as a stream; the clips that a class may want are appended to the file `spool`.
-    Raises `InputError` where `folder` holds no release or one of them is unreadable as a whole.
+    Archives are read once, as a stream, several at a time; the clips of each that a class may want are appended to a
+    file in the new folder `spool`. Raises `InputError` where `folder` holds no release or one of them is unreadable as
+    a whole.
     """
     if not folder.exists():
         raise InputError(f"{folder}: no such folder. Set ingest.releases in params.yaml to where your releases are")
@@ -103,15 +106,14 @@ def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> 
             raise InputError(f"{path}: not a file. Take it out of there")
         if UNPRINTABLE.search(str(path)):
             raise InputError(f"{path}: {BAD_NAME}. Rename it")
-    sources = [read_folder(path.parent) for path in tables]
-    with open(spool, "wb") as spool_file:
-        for archive in archives:
-            sources += read_archive(archive, classes, spool_file)
-    return sources
+    spool.mkdir()
+    jobs = [delayed(read_folder)(path.parent) for path in tables]
+    jobs += [delayed(read_archive)(path, classes, spool / f"{number:05d}") for number, path in enumerate(archives)]
+    return [source for sources in in_parallel(jobs) for source in sources]
 
 
-def read_folder(folder: Path) -> Source:
-    """A locale folder: `validated.tsv` and `clips/`, whose links to other places and devices are rejected."""
+def read_folder(folder: Path) -> list[Source]:
+    """A locale folder, which is one source: `validated.tsv` and `clips/`. Its devices and links out are rejected."""
     clips = folder / "clips"
     if not clips.is_dir():
         raise InputError(f"{folder}: {TSV} but no clips/ folder beside it. Unpack the whole release")
@@ -126,7 +128,7 @@ def read_folder(folder: Path) -> Source:
             _check_number(rejects, folder)
         elif entry.is_file():
             listed.append((entry.name, entry.path, 0, entry.stat().st_size))
-    return Source(str(folder), rows, pd.DataFrame(listed, columns=FILE_COLUMNS), rejects)
+    return [Source(str(folder), rows, pd.DataFrame(listed, columns=FILE_COLUMNS), rejects)]
 
 
 def _unsafe_entry(entry: os.DirEntry, root: str) -> str:
@@ -162,17 +164,17 @@ class _Locale:
         return pd.DataFrame(dict(zip(FILE_COLUMNS, columns, strict=True)))
 
 
-def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -> list[Source]:
+def read_archive(path: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
     """The locales of an archive, whose TSVs may stand before or after the clips.
 
-    Nothing is unpacked by name: members are matched, and their bytes appended to `spool`. Links, devices, names
+    Nothing is unpacked by name: members are matched, and their bytes written to the file `spool`. Links, devices, names
     that lead out of the archive and all but the first of a name are rejected; an archive that is damaged, cut off or
     larger than a release can be raises `InputError`.
     """
     locales: dict[str, _Locale] = defaultdict(_Locale)
     rejects: Rejects = []
     rows = table_bytes = 0
-    with open_archive(path) as members:
+    with open_archive(path) as members, open(spool, "wb") as spool_file:
         for member, content in members:
             match = MEMBER.fullmatch(member.name)
             if unsafe := _unsafe(member):
@@ -184,11 +186,11 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -
                 raise InputError(f"{path}: {len(locales):,} locales with {rows:,} clips. {NO_RELEASE}")
             elif name := match["clip"]:
                 locale = locales[match["folder"]]
-                locale.add(name, spool.tell(), member.size)
+                locale.add(name, spool_file.tell(), member.size)
                 # Until the table has come, any clip may be one that is wanted.
                 wanted = locale.rows is None or name in locale.wanted
                 if wanted and member.size <= MAX_CLIP_BYTES:  # of the others, only name and size are looked at
-                    spool.write(content.read())
+                    spool_file.write(content.read())
             elif (locale := locales[match["folder"]]).rows is not None:
                 rejects.append((member.name, "repeated: a second table of the same name in one archive"))
                 _check_number(rejects, path)
@@ -202,7 +204,7 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -
                 _check_number(rejects, path)
     sources = []
     for folder in sorted(folder for folder, locale in locales.items() if locale.rows is not None):
-        files = locales[folder].files(spool.name)
+        files = locales[folder].files(str(spool))
         repeated = files["path"].duplicated()
         rejects += [(name, "repeated: a second clip of that name in one archive") for name in files["path"][repeated]]
         _check_number(rejects, path)

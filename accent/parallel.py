@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from accent.errors import InputError
@@ -58,5 +58,10 @@ def _run(
         from accent.cluster import run_on_cluster  # it takes a second to import
 
         return run_on_cluster(function, inputs, targets, address)
-    jobs = (delayed(function)(part, target) for part, target in zip(inputs, targets, strict=True))
-    return enumerate(Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs))
+    return enumerate(in_parallel([delayed(function)(*job) for job in zip(inputs, targets, strict=True)]))
+
+
+def in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
+    """What joblib's `delayed` calls return, in their order, each in a process of its own; a single one in this one."""
+    workers = min(cpu_count(), len(jobs))
+    return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None)(jobs)
