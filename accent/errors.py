@@ -1,8 +1,10 @@
 """Errors that are the user's to mend, told in one line."""
 
 import errno
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class InputError(Exception):
@@ -14,6 +16,18 @@ class InputError(Exception):
 
 class Reject(Exception):
     """A single clip that cannot be used; the message is the reason that `rejects.csv` gets."""
+
+
+def damaged(path: Path, what: object) -> InputError:
+    """The error of a stage's output that is not as the stage wrote it.
+
+    Neither `dvc checkout --force` nor `dvc repro` looks into a file whose size and time are what they were.
+    """
+    mend = f"rm -f {shlex.quote(str(path))} && dvc repro"
+    return InputError(
+        f"{path}: missing or damaged ({' '.join(str(what).split())}). Run '{mend}'; "
+        'if it comes again, DVC\'s cache is damaged too: README, "Nothing lost"'
+    )
 
 
 def run(main: Callable[[], None]) -> None:
