@@ -151,41 +151,49 @@ def victims(processes: dict[int, list[str]], whom: str, stage: str) -> list[int]
     if whom == "dvc":
         return list(processes)[:1]
     if whom == "stage":
-        return [pid for pid, command in processes.items() if "-m" in command and f"stages.{stage}" in command]
+        return [pid for pid, command in processes.items() if command[1:3] == ["-m", f"stages.{stage}"]]
     return [pid for pid, command in processes.items() if any("popen_loky" in word for word in command)][:1]
 
 
 class Kills:
-    """`kill -9` at random moments: the stages in turn, and in each everything, the stage, DVC, or one worker."""
+    """`kill -9` at random moments of a stage: of everything, the stage, DVC, or one worker."""
 
     def __init__(self, project: Project, seed: int):
         self.project, self.random = project, random.Random(seed)
-        self.durations: dict[str, float] = {}  # of a forced run of the stage, from the start of DVC
+        self.durations: dict[str, float] = {}  # of a stage's process when nobody disturbs it
+
+    def begin(self, stage: str) -> subprocess.Popen:
+        """DVC, from the moment on at which the stage's own process is there."""
+        process = self.project.start(f"dvc repro --force --single-item {stage}")
+        while process.poll() is None and not victims(tree(process.pid), "stage", stage):
+            time.sleep(0.02)
+        return process
 
     def measure(self, stage: str) -> None:
+        process = self.begin(stage)
         began = time.monotonic()
-        self.project.sh(f"dvc repro --force --single-item {stage}")
+        while victims(tree(process.pid), "stage", stage):
+            time.sleep(0.02)
         self.durations[stage] = time.monotonic() - began
+        output = process.communicate()[0]
+        check(process.returncode == 0, f"{stage}: exit {process.returncode}: {output[-1500:]}")
 
     def one(self, stage: str, whom: str) -> str | None:
-        """Kill once, mend, compare; says what was hit, or None if the kill came when all was over."""
+        """Kill once, mend, compare; says what was hit, or None if the stage had ended, or had no such process."""
         if stage not in self.durations:
             self.measure(stage)
         moment = self.random.uniform(0, self.durations[stage])
-        process = self.project.start(f"dvc repro --force --single-item {stage}")
+        process = self.begin(stage)
         time.sleep(moment)
-        processes = tree(process.pid) if process.poll() is None else {}
-        pids = victims(processes, whom, stage)
-        hit = kill(pids)
-        if whom == "dvc":  # what the dead DVC had started goes on, as it would; wait for its end
-            while any(Path(f"/proc/{pid}").exists() and zombie(pid) is False for pid in list(processes)[1:]):
-                time.sleep(0.05)
+        processes = tree(process.pid)
+        running = victims(processes, "stage", stage)
+        hit = kill(victims(processes, whom, stage)) if running else 0
+        while whom == "dvc" and not all(map(zombie, list(processes)[1:])):
+            time.sleep(0.05)  # what the dead DVC had started goes on, as it would
         process.communicate()
         if hit:
             self.project.recover()
-        running = any(f"stages.{stage}" in command for command in processes.values())
-        where = "stage running" if running else "DVC before or after it"
-        return f"{hit} of {len(processes)} processes after {moment:.1f} s, {where}" if hit else None
+        return f"{hit} of {len(processes)} processes, {moment:.1f} s into it" if hit else None
 
 
 def zombie(pid: int) -> bool:
@@ -460,7 +468,8 @@ WITH_WORKERS = ("decode", "spectrogram", "audit")
 def kill_campaign(project: Project, wanted: int, seed: int) -> list[tuple[str, int, str, str]]:
     """`wanted` kills that hit something, the stages in turn; a row of the table for each kind."""
     kills = Kills(project, seed)
-    hits, failed, missed, in_stage = dict.fromkeys(WHOM, 0), [], 0, 0
+    hits, failed, missed = dict.fromkeys(WHOM, 0), [], 0
+    in_stage = dict.fromkeys(STAGES, 0)
     turn = 0
     while sum(hits.values()) < wanted:
         stage = STAGES[turn % len(STAGES)]
@@ -477,8 +486,8 @@ def kill_campaign(project: Project, wanted: int, seed: int) -> list[tuple[str, i
         missed += seen is None
         if seen is not None:
             hits[whom] += 1
-            in_stage += "stage running" in seen
-    print(f"{sum(hits.values())} kills hit, {in_stage} of them a running stage; {missed} came too late", flush=True)
+            in_stage[stage] += 1
+    print(f"{sum(hits.values())} kills hit; {missed} came too late; by stage: {in_stage}", flush=True)
     return [
         (
             f"`kill -9` of {WHOM[whom]}",
