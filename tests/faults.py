@@ -204,11 +204,15 @@ def zombie(pid: int) -> bool:
         return True
 
 
-def flip(path: Path, place: int | None = None) -> None:
-    """One bit of a file, with its size and its time as they were, in place: DVC's own records do not see it."""
+def flip(path: Path, *places: int) -> None:
+    """Bits of a file, by default one every 4 KiB, so that every clip has one.
+
+    In place, and with size and time as they were: DVC's own records do not see it.
+    """
     before = path.stat()
     data = bytearray(path.read_bytes())
-    data[len(data) // 2 if place is None else place] ^= 1
+    for place in places or range(2048, len(data), 4096):
+        data[place] ^= 1
     mode = before.st_mode
     path.chmod(0o644)
     with open(path, "r+b") as file:
@@ -225,11 +229,11 @@ def advice(line: str) -> str:
 DAMAGE = {  # reader -> the parts that it reads
     "decode": ["data/clips/part-00001.parquet"],
     "spectrogram": ["data/waveforms/part-00001.npy"],
-    "train": ["data/spectrograms/part-00001.npy"],
+    "train": ["data/spectrograms/part-*.npy"],
     "evaluate": ["data/spectrograms/part-00001.npy"],
-    "explain": ["data/spectrograms/part-0000*.npy"],
-    "audit": ["data/waveforms/part-00001.npy", "data/clips/part-0000*.parquet"],
-    "report": ["data/spectrograms/part-0000*.npy", "data/clips/part-0000*.parquet"],
+    "explain": ["data/spectrograms/part-*.npy"],
+    "audit": ["data/waveforms/part-00001.npy", "data/clips/part-*.parquet"],
+    "report": ["data/spectrograms/part-*.npy", "data/clips/part-*.parquet"],
 }
 
 
@@ -442,7 +446,7 @@ def exp_refs(project: Project, names: list[str]) -> dict[str, str]:
 
 
 FAULTS: dict[str, tuple[str, Callable[[Project], str]]] = {
-    "damaged-part": ("a bit flipped in a part, same size and time", damaged_parts),
+    "damaged-part": ("bits flipped in parts, size and time as before", damaged_parts),
     "damaged-header": ("a bit flipped in a part's header", damaged_header),
     "truncated-cache": ("an object of DVC's cache cut in half, or with a flipped bit", truncated_cache),
     "disk-full": ("disk full", full_disk),

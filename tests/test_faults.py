@@ -26,7 +26,7 @@ def clips(tmp_path_factory):
         audio = pa.array([rng.bytes(3000) for _ in range(8)], pa.binary())
         table = pa.table({"clip_id": [f"{number}-{clip}" for clip in range(8)], "label": ["fr"] * 8, "audio": audio})
         write_table(table, folder / part_name(number, "parquet"), compression={"audio": "NONE"})
-    flip(folder / part_name(1, "parquet"))
+    flip(folder / part_name(1, "parquet"), 12_000)
     return folder
 
 
