@@ -230,9 +230,9 @@ DAMAGE = {  # reader -> the parts that it reads
     "decode": ["data/clips/part-00001.parquet"],
     "spectrogram": ["data/waveforms/part-00001.npy"],
     "train": ["data/spectrograms/part-*.npy"],
-    "evaluate": ["data/spectrograms/part-00001.npy"],
+    "evaluate": ["data/spectrograms/part-*.npy"],
     "explain": ["data/spectrograms/part-*.npy"],
-    "audit": ["data/waveforms/part-00001.npy", "data/clips/part-*.parquet"],
+    "audit": ["data/waveforms/part-*.npy", "data/clips/part-*.parquet"],
     "report": ["data/spectrograms/part-*.npy", "data/clips/part-*.parquet"],
 }
 
