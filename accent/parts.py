@@ -85,6 +85,8 @@ def checksum(array: np.ndarray) -> int:
 
 def read_index(folder: Path) -> pd.DataFrame:
     """The index of a folder of parts."""
+    if not (folder / INDEX).exists():
+        raise InputError(f"{folder}: no {INDEX} here. Run 'dvc repro', which makes it")
     return read_frame(folder / INDEX)
 
 

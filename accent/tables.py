@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from accent.errors import InputError, damaged
+from accent.errors import damaged
 
 
 def write_table(table: pa.Table | pd.DataFrame, path: Path, **options: Any) -> None:
@@ -40,7 +40,7 @@ def _damage_told(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file. Run 'dvc repro', which makes it") from None
+        raise damaged(path, "no such file") from None
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if getattr(error, "errno", None):  # the system's own, as of a file that may not be read
             raise
