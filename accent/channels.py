@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.compute as pc
 import soundfile as sf
 import soxr
 import torch
@@ -21,6 +21,7 @@ from accent.parallel import in_parallel
 from accent.parts import part_name
 from accent.score import Scorer
 from accent.selection import seeded_hash
+from accent.tables import read_frame
 
 UNTOUCHED = "untouched"
 LEVEL_DB, LOWPASS_HZ, SNR_DB, SILENCE_SECONDS = 10, 4000, 20, 1
@@ -114,14 +115,7 @@ def draw_audio(clips_dir: Path, clips: pd.DataFrame, max_clips: int, seed: int) 
     tables = []
     for part, rows in clips.loc[drawn].groupby("part"):
         path = clips_dir / part_name(part, "parquet")
-        try:
-            table = pd.read_parquet(
-                path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(rows["clip_id"]))]
-            )
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise InputError(
-                f"{path}: missing or damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'"
-            ) from None
+        table = read_frame(path, ["clip_id", "audio"], pc.field("clip_id").isin(list(rows["clip_id"])))
         if len(table) < len(rows):
             raise InputError(f"{path}: {len(rows) - len(table)} of the test clips are not in it. Run 'dvc repro'")
         tables.append(table)

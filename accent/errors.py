@@ -2,8 +2,10 @@
 
 import errno
 import re
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 # Control characters, line separators and halves of surrogate pairs (which stand for bytes that are not UTF-8): what
 # breaks a line, a CSV file, a terminal or an encoder.
@@ -24,6 +26,18 @@ class Reject(Exception):
 def printable(text: str) -> str:
     """The text with everything `UNPRINTABLE` written as Python would: a newline as a backslash and an n."""
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def damaged(path: Path, what: object) -> InputError:
+    """The error of a stage's output that is not as the stage wrote it.
+
+    Neither `dvc checkout --force` nor `dvc repro` looks into a file whose size and time are what they were.
+    """
+    mend = f"rm -f {shlex.quote(str(path))} && dvc repro"
+    return InputError(
+        f"{path}: missing or damaged ({' '.join(str(what).split())}). Run '{mend}'; "
+        'if it comes again, DVC\'s cache is damaged too: README, "Nothing lost"'
+    )
 
 
 def run(main: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from accent.errors import InputError
 from accent.outputs import output_folder
 from accent.parts import INDEX, PartResult, check_rejects, count_kinds, part_name, write_rejects
+from accent.tables import write_table
 
 
 def map_parts(
@@ -44,7 +45,7 @@ def map_parts(
         index = pd.concat([rows for rows, _ in results], ignore_index=True)
         rejects = [reject for _, part_rejects in results for reject in part_rejects]
         check_rejects(rejects, len(index) + len(rejects), max_reject_fraction, target.name)
-        index.to_parquet(partial / INDEX, index=False)
+        write_table(index, partial / INDEX)
         write_rejects(partial, rejects)
     reasons = f" ({count_kinds(rejects)})" if rejects else ""
     return f"{target}: {len(index):,} clips, {len(rejects):,} rejected{reasons}, {time.monotonic() - began:.0f} s"

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import NonNegativeInt, PositiveInt
 
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 from accent.errors import InputError
 from accent.params import Fraction, Seed, params
 from accent.parts import Rejects, check_rejects, count_kinds
+from accent.tables import write_table
 
 
 @params
@@ -96,7 +96,7 @@ def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
     table = pa.Table.from_pandas(rows[["clip_id", "label", *COLUMNS]], preserve_index=False)
     audio = [_read(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
     # Encoded audio does not compress further: Parquet's own compression would only cost time.
-    pq.write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
+    write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
 
 
 def _read(container: str, offset: float, size: float) -> bytes:
