@@ -51,7 +51,9 @@ def read_json(path: Path, cls: type[T]) -> T:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON ({error}). Run 'dvc checkout --force'") from None
+        raise InputError(
+            f"{path}: not valid JSON ({error}). Remove it, and 'dvc repro' or 'dvc pull' brings it back"
+        ) from None
     return parse_params(document, cls, str(path))
 
 

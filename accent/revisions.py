@@ -29,7 +29,9 @@ def read_predictions(revision: str, split: str = "test") -> pd.DataFrame:
             f"the runs, {WORKSPACE} is the files as they stand; 'dvc repro' makes them, 'dvc pull' fetches them"
         ) from None
     except pa.ArrowInvalid as error:
-        raise InputError(f"{where}: damaged ({error}). Run 'dvc checkout --force'") from None
+        raise InputError(
+            f"{where}: damaged ({error}). Remove it from the cache, and 'dvc pull' or 'dvc repro' brings it back"
+        ) from None
     if "split" not in predictions:
         raise InputError(f"{where}: has no column split, since an older version made it. Run that revision again")
     rows = predictions[predictions["split"] == split]
