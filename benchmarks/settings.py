@@ -16,11 +16,13 @@ import numpy as np
 import pandas as pd
 
 from accent.errors import InputError, run
-from accent.intervals import speaker_intervals
+from accent.intervals import HIGH, LOW, speaker_intervals
+from accent.metrics import calibration_error
 from accent.ranking import auc
 from accent.revisions import read_predictions
 
 FOLDS, TARGET = 5, "french"
+CHANCE = 1000  # draws of what a calibrated model would show
 BASE = ["train.width=16", "train.batch_size=64", "train.windows_per_clip=4", "train.augment.noise_db=30"]
 BASE += ["evaluate.resamples=20"]  # not the intervals of this table
 SETTINGS = {
@@ -86,6 +88,19 @@ def read(name: str, split: str) -> pd.DataFrame:
     )
 
 
+def calibration(clips: pd.DataFrame) -> list[str]:
+    """The ECE of the folds' clips taken together, and what it would be by chance if the probabilities were right.
+
+    For that, CHANCE times, every clip's class is drawn by its own probability: the median, and the range of 95%.
+    """
+    probabilities = np.stack([1 - clips["score"], clips["score"]], axis=1)
+    drawn = np.random.default_rng(1).random((CHANCE, len(clips))) < probabilities[:, 1]
+    chance = [calibration_error(probabilities, positive.astype(int)) for positive in drawn]
+    low, median, high = np.percentile(chance, [LOW, 50, HIGH])
+    found = calibration_error(probabilities, clips["positive"].to_numpy(int))
+    return [f"{found:.3f}", f"{median:.3f} ({low:.2f} to {high:.2f})"]
+
+
 def mean_auc(clips: pd.DataFrame, rows: np.ndarray, score: str = "score") -> float:
     """The mean of the folds' ROC AUC over those rows; NaN where one of them has none."""
     folds, positive, scores = (clips[name].to_numpy()[rows] for name in ("fold", "positive", score))
@@ -109,14 +124,22 @@ def beside(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
 def print_table(names: list[str]) -> None:
     """A row a setting, as Markdown; one whose runs are not all there is left out, with the reason."""
     bases = {split: read("base", split) for split in ("valid", "test")}
-    print("| setting | valid AUC | less base | test AUC | less base |\n|---|---|---|---|---|")
+    print(
+        "| setting | valid AUC | less base | test AUC | less base | test ECE | by chance |", "|---" * 7 + "|", sep="\n"
+    )
     for name in names:
         try:
-            cells = [cell for split, base in bases.items() for cell in beside(read(name, split), base)]
+            runs = {split: read(name, split) for split in bases}
         except InputError as error:
             print(f"{name}: {error}", file=sys.stderr)
             continue
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+        print_row(name, runs, bases)
+
+
+def print_row(name: str, runs: dict[str, pd.DataFrame], bases: dict[str, pd.DataFrame]) -> None:
+    """The row of what a setting's runs say of the valid and the test clips."""
+    cells = [cell for split, base in bases.items() for cell in beside(runs[split], base)]
+    print(f"| {' | '.join([name, *cells, *calibration(runs['test'])])} |", flush=True)
 
 
 def main() -> None:
