@@ -113,9 +113,8 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
         raise InputError(f"{error.filename}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
     card = read_json(folder / CARD, ModelCard)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
-        raise InputError(
-            f"{folder / WEIGHTS}: not the weights that {CARD} describes. Remove both, and 'dvc repro' or 'dvc pull' brings them"
-        )
+        what = f"not the weights that {CARD} describes"
+        raise InputError(f"{folder / WEIGHTS}: {what}. Remove both, and 'dvc repro' or 'dvc pull' brings them")
     try:
         state = safetensors.torch.load(weights)
         del weights  # 45 MB: a command that scores a take has little more than this and torch
