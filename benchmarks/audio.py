@@ -1,12 +1,13 @@
-"""From encoded clips to spectrograms: our stages beside the experiment's way and beside Hugging Face datasets.
+"""From encoded clips to spectrograms: our stages beside the experiment's way, other libraries, and the bare decoder.
 
     python -m benchmarks.audio [RELEASES]
 
 Everything runs on one core, over the same clips, in one process but for ffmpeg's; RELEASES (default: data/sample) is a
-folder of Common Voice releases. Prints clips a second, the ratios, and the stages' peak memory for one and for eight
-times the clips.
+folder of Common Voice releases. Prints clips a second, the ratios, the bytes that a clip takes on disk, and the stages'
+peak memory for one and for eight times the clips.
 """
 
+import io
 import os
 import resource
 import shutil
@@ -20,6 +21,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
+import soundfile as sf
 import torch
 from scipy.io import wavfile
 from scipy.signal import spectrogram as scipy_spectrogram
@@ -84,6 +87,49 @@ def hugging_face(paths: list[Path], folder: Path) -> int:
     return len(done)
 
 
+def lhotse_features(paths: list[Path], folder: Path) -> int:
+    """lhotse's own filter banks of as many bands, resampled first, one file a clip."""
+    from lhotse import CutSet, Fbank, FbankConfig, NumpyFilesWriter, Recording
+
+    cuts = CutSet.from_cuts(Recording.from_file(path).to_cut().resample(SAMPLE_RATE) for path in paths)
+    extractor = Fbank(FbankConfig(sampling_rate=SAMPLE_RATE, num_filters=SPECTROGRAM.n_mels))
+    done = cuts.compute_and_store_features(
+        extractor, folder / f"lhotse-{time.time_ns()}", storage_type=NumpyFilesWriter
+    )
+    return sum(1 for _ in done)
+
+
+def on_the_fly(paths: list[Path], folder: Path) -> int:
+    """What a fastai data loader of files does for every clip in every epoch: decode, resample, mel."""
+    from fastai.data.core import TfmdDL, TfmdLists
+    from torchaudio.functional import resample
+    from torchaudio.transforms import MelSpectrogram
+    from torchcodec.decoders import AudioDecoder
+
+    sizes = {"n_fft": SPECTROGRAM.n_fft, "hop_length": SPECTROGRAM.hop_length, "n_mels": SPECTROGRAM.n_mels}
+    mel = MelSpectrogram(SAMPLE_RATE, **sizes)
+
+    def window(path: Path) -> torch.Tensor:
+        samples = AudioDecoder(path).get_all_samples()
+        frames = mel(resample(samples.data.mean(dim=0), samples.sample_rate, SAMPLE_RATE))
+        return torch.nn.functional.pad(frames, (0, 150))[:, :150]
+
+    return sum(len(batch) for batch in TfmdDL(TfmdLists(paths, window), bs=32, num_workers=0))
+
+
+def bare_decode(parts: list[Path], folder: Path) -> int:
+    """The floor: libsndfile's samples of every clip, and nothing done with them."""
+    clips = [audio for part in parts for audio in pq.read_table(part, columns=["audio"])["audio"].to_pylist()]
+    for audio in clips:
+        sf.read(io.BytesIO(audio), dtype="float32")
+    return len(clips)
+
+
+def bytes_a_clip(folder: Path, clips: int) -> float:
+    """Mean size on disk."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / clips
+
+
 def clips_a_second(function: Callable[[list[Path], Path], int], inputs: list[Path], repeats: int = REPEATS) -> float:
     """The best of several runs, after one to warm up."""
     best = 0.0
@@ -142,12 +188,22 @@ def main() -> None:
             "ours: decode and spectrogram stages": clips_a_second(ours, parts),
             "the experiment: ffmpeg, scipy, matplotlib PNG": clips_a_second(the_experiment, paths[:40], repeats=1),
             "datasets, torchcodec, torchaudio": clips_a_second(hugging_face, paths),
+            "lhotse, filter banks": clips_a_second(lhotse_features, paths),
+            "fastai, torchcodec, torchaudio, on the fly": clips_a_second(on_the_fly, paths),
+            "libsndfile, decoding alone": clips_a_second(bare_decode, parts),
         }
         os.sched_setaffinity(0, cores)
         print(f"{len(paths)} clips of {releases}, one core")
         best = next(iter(rates.values()))
         for name, rate in rates.items():
             print(f"{name:48} {rate:8.1f} clips/s   ours is {best / rate:6.1f} times as fast")
+        run_stage("decode", folder / "clips", folder / "waveforms")
+        run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
+        with tempfile.TemporaryDirectory() as pictures:
+            count = the_experiment(paths[:40], Path(pictures))
+            print(f"bytes a clip: WAV and PNG of the experiment {bytes_a_clip(Path(pictures), count):,.0f}")
+        for name in ("clips", "waveforms", "spectrograms"):
+            print(f"bytes a clip: {name} {bytes_a_clip(folder / name, len(paths)):,.0f}")
         for times in (1, 8):
             repeat_release(releases, folder / f"x{times}", times)
             count, megabytes = peak_memory(folder / f"x{times}", folder / f"out{times}")
