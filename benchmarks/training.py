@@ -1,9 +1,10 @@
-"""Training images a second: our learner beside fastai's `vision_learner` over the experiment's pictures.
+"""Training images a second: our learner beside fastai's `vision_learner` over the experiment's pictures; the loader alone.
 
     python -m benchmarks.training
 
 Both train a resnet18 from scratch on all cores, on the same clips of data/sample (the pictures by ffmpeg, scipy and
-matplotlib), through their own loaders; an epoch each after one to warm up.
+matplotlib), through their own loaders; an epoch each after one to warm up. Then the data loader alone, with and
+without what the device does to its batches, and the network alone, on batches that are there.
 """
 
 import sys
@@ -14,6 +15,8 @@ from io import StringIO
 from pathlib import Path
 
 import pandas as pd
+import torch
+from fastai.data.core import TfmdDL
 from fastai.learner import Learner
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
@@ -39,6 +42,37 @@ def images_a_second(learn: Learner) -> float:
     return len(learn.dls.train) * learn.dls.train.bs / (time.perf_counter() - began)
 
 
+def loaded_a_second(dl: TfmdDL) -> float:
+    """Images of an epoch of a data loader, after one to warm up."""
+    for _ in dl:
+        pass
+    began = time.perf_counter()
+    count = sum(len(batch[0]) for batch in dl)
+    return count / (time.perf_counter() - began)
+
+
+def steps_a_second(learn: Learner, dtype: torch.dtype, steps: int = 3) -> float:
+    """Images of training steps over and over on one batch, after one step to warm up: no loader at all."""
+    images, targets = (tensor.as_subclass(torch.Tensor) for tensor in learn.dls.train.one_batch())
+    optimizer = torch.optim.AdamW(learn.model.parameters())
+    model = learn.model.train()
+    if dtype == torch.bfloat16:
+        model, images = (thing.to(memory_format=torch.channels_last) for thing in (model, images))
+
+    def step() -> None:
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=dtype == torch.bfloat16):
+            loss = torch.nn.functional.cross_entropy(model(images).float(), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    step()
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return steps * len(images) / (time.perf_counter() - began)
+
+
 def main() -> None:
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
     window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
@@ -56,6 +90,11 @@ def main() -> None:
         ]
         dls = make_dls(*windows, params.batch_size, params.num_workers, params.augment, spectrogram.range_db)
         rate = images_a_second(make_learner(dls, params))
+        ours = steps_a_second(make_learner(dls, params), torch.bfloat16)
+        loaded = {
+            "windows cut and collated": loaded_a_second(TfmdDL(windows[0], bs=params.batch_size)),
+            "and augmented on the CPU": loaded_a_second(dls.train),
+        }
 
         pictures = folder / "pictures"
         pictures.mkdir()
@@ -66,10 +105,14 @@ def main() -> None:
             pictures, images, lambda name: name.split("_")[2], item_tfms=Resize(224), valid_pct=0.1, seed=1, bs=64
         )
         peer = images_a_second(vision_learner(dls, resnet18, pretrained=False))
+        theirs = steps_a_second(vision_learner(dls, resnet18, pretrained=False), torch.float32)
     size = f"1x{spectrogram.n_mels}x{window}, batch {params.batch_size}, {params.precision}"
     print(f"ours ({size}): {rate:.1f} images/s")
     print(f"vision_learner over the experiment's PNGs (3x224x224, batch 64, float32): {peer:.1f} images/s")
     print(f"ours is {rate / peer:.1f} times as fast")
+    print(f"training step alone: {ours:.1f} against {theirs:.1f} images/s, {ours / theirs:.1f} times")
+    for what, images in loaded.items():
+        print(f"data loader alone, one process, {what}: {images:,.0f} images/s, {images / ours:.0f} times the step")
 
 
 if __name__ == "__main__":
