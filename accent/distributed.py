@@ -117,14 +117,19 @@ def share(dls: DataLoaders) -> DataLoaders:
 
 @contextmanager
 def all_ranks(learn: Learner) -> Iterator[None]:
-    """In this, `learn` trains with the gradients of all ranks, and then the ranks part."""
+    """In this, `learn` trains with the gradients of all ranks."""
     if num_distrib() <= 1:
         yield
         return
     cpu = learn.dls.device.type == "cpu"
     with learn.distrib_ctx(sync_bn=not cpu, cpu=cpu):  # torch's synchronised batch normalisation needs GPUs
         yield
-    PartialState().destroy_process_group()  # rank 0 alone goes on
+
+
+def leave() -> None:
+    """Part from the other processes: what is left to do, the first one does alone."""
+    if num_distrib() > 1:
+        PartialState().destroy_process_group()
 
 
 def check_same(value: object, what: str) -> None:
