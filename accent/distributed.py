@@ -20,7 +20,7 @@ from fastai.learner import Learner
 from fastai.torch_core import num_distrib
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, get_context, spawn
 
-from accent.errors import InputError
+from accent.errors import InputError, one_line
 
 GRACE_SECONDS = 5  # that the others get to end by themselves when a process has failed
 
@@ -70,7 +70,7 @@ def launch(main: Callable[[], None], processes: int) -> None:
             pass
     except (ProcessRaisedException, ProcessExitedException) as error:
         if not errors.empty():
-            raise errors.get() from None
+            raise InputError(errors.get()) from None
         if isinstance(error, ProcessExitedException):  # no traceback: killed from outside
             raise InputError(
                 f"train: {error}. Was memory short? The same command goes on from the last epoch"
@@ -90,7 +90,7 @@ def _rank(rank: int, main: Callable[[], None], processes: int, port: int, errors
     try:
         main()
     except (InputError, OSError) as error:
-        errors.put(error)
+        errors.put(one_line(error))  # not the error, of which pickle loses what fastai wraps
         raise
 
 
