@@ -11,6 +11,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 from pydantic import Field, NonNegativeFloat, PositiveFloat
+from scipy.fft import rfft
 
 from accent.errors import Reject
 from accent.mp3 import walk_frames
@@ -214,7 +215,7 @@ def _recording(blocks: list[np.ndarray], stream: Stream, clipped: int) -> Record
 
 def check_samples(waveform: np.ndarray) -> None:
     """Raise `Reject` for samples that no recorder writes."""
-    peak = np.abs(waveform).max()
+    peak = np.maximum(waveform.max(), -waveform.min())  # NaN stays NaN
     if not np.isfinite(peak):
         raise Reject("broken: samples that are no finite numbers")
     if peak > MAX_SAMPLE:
@@ -274,8 +275,8 @@ def bandwidth_hz(waveform: np.ndarray) -> float:
     frames = waveform[: len(waveform) // 1024 * 1024].reshape(-1, 1024)[:, :512]
     if not len(frames):
         return 0.0
-    spectrum = np.fft.rfft(frames * HANN)
-    power = np.mean(spectrum.real**2 + spectrum.imag**2, axis=0)
+    spectrum = rfft(frames * HANN)
+    power = np.square(np.abs(spectrum)).mean(axis=0)
     return float(np.flatnonzero(power >= 1e-6 * power.max())[-1] * SAMPLE_RATE / 512)
 
 

@@ -7,19 +7,21 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
+import pyarrow.compute as pc
 import soundfile as sf
 import soxr
 import torch
-from joblib import Parallel, delayed
+from joblib import delayed
 from scipy.signal import cheby2, sosfilt
 from tqdm import tqdm
 
 from accent.audio import SAMPLE_RATE, open_audio
 from accent.errors import InputError, Reject
+from accent.parallel import in_parallel
 from accent.parts import part_name
 from accent.score import Scorer
 from accent.selection import seeded_hash
+from accent.tables import read_frame
 
 UNTOUCHED = "untouched"
 LEVEL_DB, LOWPASS_HZ, SNR_DB, SILENCE_SECONDS = 10, 4000, 20, 1
@@ -113,14 +115,7 @@ def draw_audio(clips_dir: Path, clips: pd.DataFrame, max_clips: int, seed: int) 
     tables = []
     for part, rows in clips.loc[drawn].groupby("part"):
         path = clips_dir / part_name(part, "parquet")
-        try:
-            table = pd.read_parquet(
-                path, columns=["clip_id", "audio"], filters=[("clip_id", "in", list(rows["clip_id"]))]
-            )
-        except (FileNotFoundError, pa.ArrowInvalid) as error:
-            raise InputError(
-                f"{path}: missing or damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'"
-            ) from None
+        table = read_frame(path, ["clip_id", "audio"], pc.field("clip_id").isin(list(rows["clip_id"])))
         if len(table) < len(rows):
             raise InputError(f"{path}: {len(rows) - len(table)} of the test clips are not in it. Run 'dvc repro'")
         tables.append(table)
@@ -133,13 +128,11 @@ def score_changes(clips: pd.DataFrame, model_dir: Path, seed: int) -> pd.DataFra
     `clips` has `clip_id` and `audio`, the bytes of its file. Probabilities are those of the target class, NaN where
     nothing could be heard. On all cores that this process may use; the numbers are the same on one.
     """
-    jobs = (
+    jobs = [
         delayed(_score_clip)(model_dir, *clip, seed) for clip in clips[["clip_id", "audio"]].itertuples(index=False)
-    )
-    results = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs)
-    rows = [
-        row for found in tqdm(results, total=len(clips), unit="clip", desc="channels", mininterval=1) for row in found
     ]
+    results = tqdm(in_parallel(jobs), total=len(clips), unit="clip", desc="channels", mininterval=1)
+    rows = [row for found in results for row in found]
     return pd.DataFrame(rows, columns=["clip_id", "change", "probability", "refused"])
 
 

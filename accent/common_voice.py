@@ -5,26 +5,27 @@ of them twice), with or without `locale`, `variant`, `sentence_id`, `sentence_do
 """
 
 import csv
-import gzip
 import io
 import os
 import re
-import tarfile
-import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from array import array
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tarfile import TarInfo
 from typing import IO, Annotated
 
 import numpy as np
 import pandas as pd
+from joblib import delayed
 from pydantic import BeforeValidator, NonNegativeInt
-from tqdm import tqdm
 
-from accent.errors import InputError
+from accent.archive import ARCHIVES, MAX_MEMBERS, open_archive
+from accent.errors import UNPRINTABLE, InputError, printable
+from accent.parallel import in_parallel
 from accent.params import params
-from accent.parts import Rejects
+from accent.parts import Rejects, count_kinds
 
 # The columns of release 17 and later, which every table here has; what an older release lacks is "".
 COLUMNS = (
@@ -39,9 +40,17 @@ SYNTHETIC = "synthetic"  # what accent.synthesise writes into the column segment
 OLD_NAMES = {"accent": "accents"}
 
 TSV = "validated.tsv"
-ARCHIVES = (".tar.gz", ".tgz", ".tar")
 ROWS_AT_ONCE = 50_000  # of a table while it is read: lists of strings need ten times the room of a column
 MAX_CLIP_BYTES = 16 * 2**20  # a clip of the corpus is 10 to 100 kB
+# What no release comes near to, so that a file which is none ends the run before it fills the memory.
+MAX_TABLE_BYTES = 2**31  # 400 bytes a clip
+MAX_ROW = 2**14  # characters
+MAX_COLUMNS = 100
+MAX_VOTES = 10**9  # what is beyond is set to it
+MAX_LOCALES = 1000  # of one archive
+MAX_REJECTS = 100_000  # of one table or archive
+NO_RELEASE = "No Common Voice release has that. Take it out of there, or download it again"
+BAD_NAME = "a control character, or a byte that is not UTF-8, in its name"
 # cv-corpus-VERSION-DATE/LOCALE/{validated.tsv,clips/NAME}, with or without the first folder
 MEMBER = re.compile(r"(?P<folder>(?:\./)?(?:[^/]+/)?(?P<locale>[^/]+))/(?:validated\.tsv|clips/(?P<clip>[^/]+))")
 
@@ -78,113 +87,146 @@ class Source:
 def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
     """Every locale of every release in `folder`: locale folders up to two levels down, and archives.
 
-    Archives are read once, as a stream; the clips that a class may want are appended to the file `spool`.
-    Raises `InputError` where `folder` holds no release or one of them is unreadable as a whole.
+    Archives are read once, as a stream, several at a time; the clips of each that a class may want are appended to a
+    file in the new folder `spool`. Raises `InputError` where `folder` holds no release or one of them is unreadable as
+    a whole.
     """
     if not folder.exists():
         raise InputError(f"{folder}: no such folder. Set ingest.releases in params.yaml to where your releases are")
     tables = [path for pattern in (TSV, f"*/{TSV}", f"*/*/{TSV}") for path in sorted(folder.glob(pattern))]
-    archives = [p for pattern in ("*", "*/*") for p in sorted(folder.glob(pattern)) if p.name.endswith(ARCHIVES)]
+    entries = [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern))]
+    archives = [path for path in entries if path.name.endswith(ARCHIVES) and not path.is_dir()]
     if not tables and not archives:
         raise InputError(
             f"{folder}: no {TSV} and no cv-corpus-*.tar.gz here. "
             'Put a Common Voice release there (README, "Your own data")'
         )
-    sources = [read_folder(path.parent) for path in tables]
-    with open(spool, "wb") as spool_file:
-        for archive in archives:
-            sources += read_archive(archive, classes, spool_file)
-    return sources
+    for path in [*tables, *archives]:
+        if not path.is_file():
+            raise InputError(f"{path}: not a file. Take it out of there")
+        if UNPRINTABLE.search(str(path)):
+            raise InputError(f"{path}: {BAD_NAME}. Rename it")
+    spool.mkdir()
+    jobs = [delayed(read_folder)(path.parent) for path in tables]
+    jobs += [delayed(read_archive)(path, classes, spool / f"{number:05d}") for number, path in enumerate(archives)]
+    return [source for sources in in_parallel(jobs) for source in sources]
 
 
-def read_folder(folder: Path) -> Source:
-    """A locale folder: `validated.tsv` and `clips/`."""
+def read_folder(folder: Path) -> list[Source]:
+    """A locale folder, which is one source: `validated.tsv` and `clips/`. Its devices and links out are rejected."""
     clips = folder / "clips"
     if not clips.is_dir():
         raise InputError(f"{folder}: {TSV} but no clips/ folder beside it. Unpack the whole release")
-    with open(folder / TSV, encoding="utf-8-sig", errors="replace", newline="") as file:
-        rows, rejects = read_tsv(file, str(folder / TSV), folder.name)
-    listed = sorted((entry.name, entry.path, 0, entry.stat().st_size) for entry in os.scandir(clips) if entry.is_file())
-    files = pd.DataFrame(listed, columns=FILE_COLUMNS)
-    return Source(str(folder), rows, files, rejects)
+    table = folder / TSV
+    with open(table, "rb") as file:
+        rows, rejects = read_tsv(_open_table(file, table.stat().st_size, str(table)), str(table), folder.name)
+    listed = []
+    root = os.path.realpath(clips)
+    for entry in sorted(os.scandir(clips), key=lambda entry: entry.name):
+        if unsafe := _unsafe_entry(entry, root):
+            rejects.append((printable(entry.name), f"unsafe file: {unsafe}"))
+            _check_number(rejects, folder)
+        elif entry.is_file():
+            listed.append((entry.name, entry.path, 0, entry.stat().st_size))
+    return [Source(str(folder), rows, pd.DataFrame(listed, columns=FILE_COLUMNS), rejects)]
 
 
-def read_archive(path: Path, classes: Sequence[ClassFilter], spool: IO[bytes]) -> list[Source]:
+def _unsafe_entry(entry: os.DirEntry, root: str) -> str:
+    """Why a file of a folder is not to be touched, or ""."""
+    if UNPRINTABLE.search(entry.name):
+        return BAD_NAME
+    if entry.is_symlink():
+        if os.path.commonpath([root, os.path.realpath(entry.path)]) != root:
+            return "a link that leads out of clips/"
+        if not os.path.exists(entry.path):
+            return "a link to nothing"
+    return "" if entry.is_file() or entry.is_dir() else "neither a file nor a folder"
+
+
+@dataclass
+class _Locale:
+    """What has been read so far of one locale of an archive: its rows, and its clip files as columns."""
+
+    rows: pd.DataFrame | None = None
+    wanted: set[str] = field(default_factory=set)
+    names: list[str] = field(default_factory=list)
+    offsets: array = field(default_factory=lambda: array("q"))
+    sizes: array = field(default_factory=lambda: array("q"))
+
+    def add(self, name: str, offset: int, size: int) -> None:
+        self.names.append(name)
+        self.offsets.append(offset)
+        self.sizes.append(size)
+
+    def files(self, container: str) -> pd.DataFrame:
+        names = pd.Series(self.names, dtype=str)
+        columns = (names, container, np.asarray(self.offsets), np.asarray(self.sizes))
+        return pd.DataFrame(dict(zip(FILE_COLUMNS, columns, strict=True)))
+
+
+def read_archive(path: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
     """The locales of an archive, whose TSVs may stand before or after the clips.
 
-    Nothing is unpacked by name: members are matched, and their bytes appended to `spool`. Links, devices and names
-    that lead out of the archive are rejected; a damaged or cut-off archive raises `InputError`.
+    Nothing is unpacked by name: members are matched, and their bytes written to the file `spool`. Links, devices, names
+    that lead out of the archive and all but the first of a name are rejected; an archive that is damaged, cut off or
+    larger than a release can be raises `InputError`.
     """
-    tables: dict[str, pd.DataFrame] = {}
-    names_wanted: dict[str, set[str]] = {}
-    files: dict[str, list[tuple]] = {}
+    locales: dict[str, _Locale] = defaultdict(_Locale)
     rejects: Rejects = []
-    with _damage_told(path):
-        for member, content in _members(path):
+    rows = table_bytes = 0
+    with open_archive(path) as members, open(spool, "wb") as spool_file:
+        for member, content in members:
             match = MEMBER.fullmatch(member.name)
-            folder = match and match["folder"]
             if unsafe := _unsafe(member):
-                rejects.append((member.name, f"unsafe archive member: {unsafe}"))
+                rejects.append((printable(member.name), f"unsafe archive member: {unsafe}"))
+                _check_number(rejects, path)
             elif not match or not member.isreg():
                 continue
+            elif len(locales) > MAX_LOCALES or rows > MAX_MEMBERS:
+                raise InputError(f"{path}: {len(locales):,} locales with {rows:,} clips. {NO_RELEASE}")
             elif name := match["clip"]:
+                locale = locales[match["folder"]]
+                locale.add(name, spool_file.tell(), member.size)
                 # Until the table has come, any clip may be one that is wanted.
-                wanted = folder not in tables or name in names_wanted[folder]
-                files.setdefault(folder, []).append((name, spool.name, spool.tell(), member.size))
+                wanted = locale.rows is None or name in locale.wanted
                 if wanted and member.size <= MAX_CLIP_BYTES:  # of the others, only name and size are looked at
-                    spool.write(content().read())
-            elif folder in tables:
+                    spool_file.write(content.read())
+            elif (locale := locales[match["folder"]]).rows is not None:
                 rejects.append((member.name, "repeated: a second table of the same name in one archive"))
+                _check_number(rejects, path)
             else:
-                text = io.TextIOWrapper(content(), encoding="utf-8-sig", errors="replace", newline="")
-                tables[folder], more = read_tsv(text, f"{path}: {member.name}", match["locale"])
+                table_bytes += member.size
+                text = _open_table(io.BufferedReader(content, 2**16), table_bytes, f"{path}: {member.name}")
+                locale.rows, more = read_tsv(text, f"{path}: {member.name}", match["locale"])
+                locale.wanted = set(locale.rows["path"][_in_any_class(locale.rows, classes)])
+                rows += len(locale.rows)
                 rejects += more
-                names_wanted[folder] = set(tables[folder]["path"][_in_any_class(tables[folder], classes)])
-    if not tables:
+                _check_number(rejects, path)
+    sources = []
+    for folder in sorted(folder for folder, locale in locales.items() if locale.rows is not None):
+        files = locales[folder].files(str(spool))
+        repeated = files["path"].duplicated()
+        rejects += [(name, "repeated: a second clip of that name in one archive") for name in files["path"][repeated]]
+        _check_number(rejects, path)
+        sources.append(Source(f"{path}: {folder}", locales[folder].rows, files[~repeated]))
+    if not sources:
         raise InputError(f"{path}: no LOCALE/{TSV} in this archive. Is it a Common Voice release?")
-    return [
-        Source(
-            f"{path}: {folder}",
-            tables[folder],
-            pd.DataFrame(files.get(folder, []), columns=FILE_COLUMNS),
-            rejects if number == 0 else [],
-        )
-        for number, folder in enumerate(sorted(tables))
-    ]
+    sources[0].rejects = rejects
+    return sources
 
 
-def _members(path: Path) -> Iterator[tuple[tarfile.TarInfo, Callable[[], IO[bytes]]]]:
-    """Each member and a function that opens its content, in the archive's order, in one pass and bounded memory."""
-    with _progress(path) as raw, gzip.open(raw) if path.suffix != ".tar" else nullcontext(raw) as file:
-        # "r:" on a stream that only ever seeks forwards: tarfile's own "r|gz" copies its buffer at every read.
-        with tarfile.open(fileobj=file, mode="r:") as tar:
-            while member := tar.next():
-                tar.members.clear()  # tarfile keeps every member that it has seen
-                yield member, lambda member=member: tar.extractfile(member)
-        # tarfile takes a damaged or missing header for the end. The real one is two blocks of zeros.
-        if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-            raise tarfile.ReadError("no end-of-archive mark")
-        while file.read(2**20):  # to gzip's checksum
-            pass
+def _check_number(rejects: Rejects, where: Path | str) -> None:
+    if len(rejects) > MAX_REJECTS:
+        raise InputError(f"{where}: over {MAX_REJECTS:,} rejected ({count_kinds(rejects)}). {NO_RELEASE}")
 
 
-@contextmanager
-def _damage_told(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: cut off or damaged ({error}). Download it again") from None
+def _open_table(file: IO[bytes], size: int, where: str) -> IO[str]:
+    if size > MAX_TABLE_BYTES:
+        raise InputError(f"{where}: {size:,} bytes of tables, at most {MAX_TABLE_BYTES:,}. {NO_RELEASE}")
+    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
 
 
-@contextmanager
-def _progress(path: Path) -> Iterator[IO[bytes]]:
-    with open(path, "rb") as raw:
-        size = path.stat().st_size
-        with tqdm.wrapattr(raw, "read", total=size, desc=path.name, mininterval=1, unit="B", unit_scale=True) as file:
-            yield file
-
-
-def _unsafe(member: tarfile.TarInfo) -> str:
+def _unsafe(member: TarInfo) -> str:
     """Why a member is not to be touched, or ""."""
     if member.issym() or member.islnk():
         return "a link"
@@ -192,6 +234,8 @@ def _unsafe(member: tarfile.TarInfo) -> str:
         return "neither a file nor a folder"
     if member.name.startswith("/") or ".." in member.name.split("/"):
         return "its name leads out of the archive"
+    if UNPRINTABLE.search(member.name):
+        return BAD_NAME
     return ""
 
 
@@ -199,30 +243,63 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
     r"""Rows of a `validated.tsv` with `COLUMNS`, and the malformed rows as rejects.
 
     Tabs without quoting, `\` escapes, as the corpus's writer does it (csv.QUOTE_NONE). `locale` fills that column
-    where the release has none.
+    where the release has none. Raises `InputError` for what is no such table, or larger than one can be.
     """
-    reader = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
+    lines = _Lines(file)
+    reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, escapechar="\\")
     tables, rows, rejects = [], [], []
     try:
         header = [OLD_NAMES.get(name, name) for name in next(reader, [])]
-        if absent := [name for name in NEEDED if name not in header]:
-            raise InputError(
-                f"{where}: no column {', '.join(absent)} (found: {', '.join(header) or 'an empty file'}). "
-                "Is it the validated.tsv of a Common Voice release?"
-            )
+        _check_header(header, where)
+        speaker, path = header.index("client_id"), header.index("path")
         for row in reader:
-            if len(row) == len(header):
-                rows.append(row)
-            elif row:
+            lines.room = MAX_ROW
+            if not row:
+                continue
+            if len(row) != len(header):
                 reason = f"malformed row: {len(row)} fields where the header has {len(header)}"
-                rejects.append((f"{where} line {reader.line_num}", reason))
-            if len(rows) == ROWS_AT_ONCE:
-                tables.append(_table(header, rows, locale))
-                rows = []
+            elif UNPRINTABLE.search(row[speaker]) or UNPRINTABLE.search(row[path]):
+                reason = "malformed row: a control character in its client_id or path"
+            else:
+                rows.append(row)
+                if len(rows) == ROWS_AT_ONCE:
+                    tables.append(_table(header, rows, locale))
+                    rows = []
+                    if len(tables) * ROWS_AT_ONCE > MAX_MEMBERS:
+                        raise InputError(f"{where}: over {MAX_MEMBERS:,} rows. {NO_RELEASE}")
+                continue
+            rejects.append((f"{where} line {reader.line_num}", reason))
+            _check_number(rejects, where)
     except csv.Error as error:
-        raise InputError(f"{where} line {reader.line_num}: {error}. Is it the validated.tsv of a release?") from None
+        raise InputError(f"{where} after line {reader.line_num}: {error}. Is it the {TSV} of a release?") from None
     tables.append(_table(header, rows, locale))
     return pd.concat(tables, ignore_index=True), rejects
+
+
+class _Lines(Iterator[str]):
+    """The lines of a file for csv.reader, which would read one of any length; `room` is what a row may still have."""
+
+    def __init__(self, file: IO[str]):
+        self.file, self.room = file, MAX_ROW
+
+    def __next__(self) -> str:
+        line = self.file.readline(self.room)
+        self.room -= len(line)
+        if not self.room:
+            raise csv.Error(f"a row of over {MAX_ROW:,} characters")
+        if not line:
+            raise StopIteration
+        return line
+
+
+def _check_header(header: list[str], where: str) -> None:
+    found = f"(found: {', '.join(header)[:300] or 'an empty file'}). Is it the {TSV} of a Common Voice release?"
+    if absent := [name for name in NEEDED if name not in header]:
+        raise InputError(f"{where}: no column {', '.join(absent)} {found}")
+    if repeated := [name for name in NEEDED if header.count(name) > 1]:
+        raise InputError(f"{where}: more than one column {', '.join(repeated)} {found}")
+    if len(header) > MAX_COLUMNS:
+        raise InputError(f"{where}: {len(header):,} columns, at most {MAX_COLUMNS} {found}")
 
 
 def _table(header: list[str], rows: list[list[str]], locale: str) -> pd.DataFrame:
@@ -234,7 +311,8 @@ def _table(header: list[str], rows: list[list[str]], locale: str) -> pd.DataFram
             values = pd.Series(values, dtype=str)
             table[name] = table[name].where(table[name] != "", values)
     for name in VOTES:
-        table[name] = pd.to_numeric(table[name], errors="coerce").fillna(0).astype("int64")
+        votes = pd.to_numeric(table[name], errors="coerce").fillna(0)
+        table[name] = votes.clip(-MAX_VOTES, MAX_VOTES).astype("int64")
     table["locale"] = table["locale"].where(table["locale"] != "", locale)
     # Release 1 names its clips without the ending.
     table["path"] = table["path"].where(table["path"].str.contains(".", regex=False), table["path"] + ".mp3")

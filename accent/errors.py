@@ -1,8 +1,15 @@
 """Errors that are the user's to mend, told in one line."""
 
 import errno
+import re
+import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
+
+# Control characters, line separators and halves of surrogate pairs (which stand for bytes that are not UTF-8): what
+# breaks a line, a CSV file, a terminal or an encoder.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 class InputError(Exception):
@@ -16,12 +23,29 @@ class Reject(Exception):
     """A single clip that cannot be used; the message is the reason that `rejects.csv` gets."""
 
 
+def printable(text: str) -> str:
+    """The text with everything `UNPRINTABLE` written as Python would: a newline as a backslash and an n."""
+    return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def damaged(path: Path, what: object) -> InputError:
+    """The error of a stage's output that is not as the stage wrote it.
+
+    Neither `dvc checkout --force` nor `dvc repro` looks into a file whose size and time are what they were.
+    """
+    mend = f"rm -f {shlex.quote(str(path))} && dvc repro"
+    return InputError(
+        f"{path}: missing or damaged ({' '.join(str(what).split())}). Run '{mend}'; "
+        'if it comes again, DVC\'s cache is damaged too: README, "Nothing lost"'
+    )
+
+
 def run(main: Callable[[], None]) -> None:
     """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
     try:
         main()
     except (InputError, OSError) as error:
-        sys.exit(f"error: {one_line(error)}")
+        sys.exit(f"error: {printable(one_line(error))}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

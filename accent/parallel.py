@@ -1,20 +1,24 @@
-"""A function over parts, on all the processor cores that this process may use.
+"""A function over parts, on all the processor cores that this process may use, or on a Dask cluster.
 
-`LOKY_MAX_CPU_COUNT=1` (joblib's own setting) makes it one; the bytes that come out are the same.
+`LOKY_MAX_CPU_COUNT=1` (joblib's own setting) makes it one core, `DASK_SCHEDULER_ADDRESS` (Dask's own) the cluster of
+that scheduler; the bytes that come out are the same.
 """
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from joblib import Parallel, delayed
+from joblib import Parallel, cpu_count, delayed
 from tqdm import tqdm
 
 from accent.errors import InputError
 from accent.outputs import output_folder
 from accent.parts import INDEX, PartResult, check_rejects, count_kinds, part_name, write_rejects
+from accent.tables import write_table
 
 
 def map_parts(
@@ -25,6 +29,7 @@ def map_parts(
 ) -> str:
     """Write `target`, a folder of parts: one `function(input, part_path)` for each of `inputs`.
 
+    Paths in `function` and `inputs` are absolute, since a worker may run in another folder.
     Returns a line with the counts and the time. Raises `InputError` if more than `max_reject_fraction` of the clips
     were rejected, or all of them; `target` is not written then, and the reasons are in the message.
     """
@@ -32,13 +37,32 @@ def map_parts(
     if not inputs:
         raise InputError(f"{target}: there is no part to make it from. Run 'dvc repro', which makes the input")
     with output_folder(target) as partial:
-        jobs = (delayed(function)(part, partial / part_name(number, "npy")) for number, part in enumerate(inputs))
-        results = Parallel(n_jobs=-1, return_as="generator", max_nbytes=None)(jobs)
-        results = list(tqdm(results, total=len(inputs), unit="part", desc=target.name, mininterval=1))
+        targets = [partial / part_name(number, "npy") for number in range(len(inputs))]
+        numbered = tqdm(
+            _run(function, inputs, targets), total=len(inputs), unit="part", desc=target.name, mininterval=1
+        )
+        results = [result for _, result in sorted(numbered, key=itemgetter(0))]
         index = pd.concat([rows for rows, _ in results], ignore_index=True)
         rejects = [reject for _, part_rejects in results for reject in part_rejects]
         check_rejects(rejects, len(index) + len(rejects), max_reject_fraction, target.name)
-        index.to_parquet(partial / INDEX, index=False)
+        write_table(index, partial / INDEX)
         write_rejects(partial, rejects)
     reasons = f" ({count_kinds(rejects)})" if rejects else ""
     return f"{target}: {len(index):,} clips, {len(rejects):,} rejected{reasons}, {time.monotonic() - began:.0f} s"
+
+
+def _run(
+    function: Callable[[Any, Path], PartResult], inputs: Sequence[Any], targets: Sequence[Path]
+) -> Iterator[tuple[int, PartResult]]:
+    """Numbered results, in any order."""
+    if address := os.environ.get("DASK_SCHEDULER_ADDRESS"):
+        from accent.cluster import run_on_cluster  # it takes a second to import
+
+        return run_on_cluster(function, inputs, targets, address)
+    return enumerate(in_parallel([delayed(function)(*job) for job in zip(inputs, targets, strict=True)]))
+
+
+def in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
+    """What joblib's `delayed` calls return, in their order, each in a process of its own; a single one in this one."""
+    workers = min(cpu_count(), len(jobs))
+    return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None)(jobs)

@@ -1,4 +1,4 @@
-"""Parts: arrays of many clips in a few `.npy` files, with an index.
+"""Parts: arrays of many clips in a few `.npy` files, with an index and a checksum a clip.
 
 A folder of parts holds `part-00000.npy ...`, each the arrays of a few hundred clips joined along their first
 axis, `index.parquet` with one row a clip in the order of `clip_id` (`part`, `start`, `length`, `crc32` and whatever
@@ -6,19 +6,23 @@ else is known of the clip), and `rejects.csv` (`clip_id`, `reason`).
 """
 
 import csv
+import tokenize
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from accent.errors import InputError
+from accent.errors import InputError, damaged
+from accent.tables import read_frame
 
 INDEX = "index.parquet"
 REJECTS = "rejects.csv"
 MAX_OPEN = 300  # memory maps at once: each is an open file, of which a process may have 1,024 on most systems
+
+# What NumPy raises for a missing part, and for one byte of a header changed in any way.
+UNREADABLE = (FileNotFoundError, ValueError, TypeError, OverflowError, SyntaxError, tokenize.TokenError)
 
 # (clip_id, reason), where a reason is a kind, a colon and the particulars; and what a function that writes a part
 # returns: the index rows of its clips, and the rejects.
@@ -75,35 +79,36 @@ def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.Da
 
 
 def checksum(array: np.ndarray) -> int:
-    """CRC-32 of an array's bytes."""
-    return zlib.crc32(np.ascontiguousarray(array))
+    """CRC-32 of an array's dtype, shape and bytes."""
+    return zlib.crc32(np.ascontiguousarray(array), zlib.crc32(f"{array.dtype.str}{array.shape}".encode()))
 
 
 def read_index(folder: Path) -> pd.DataFrame:
     """The index of a folder of parts."""
-    try:
-        return pd.read_parquet(folder / INDEX)
-    except FileNotFoundError:
-        raise InputError(f"{folder}: no {INDEX} here. Run 'dvc repro', which makes it") from None
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{folder / INDEX}: damaged ({error}). Run 'dvc checkout --force'") from None
+    if not (folder / INDEX).exists():
+        raise InputError(f"{folder}: no {INDEX} here. Run 'dvc repro', which makes it")
+    return read_frame(folder / INDEX)
 
 
 class Parts(Sequence):
-    """The arrays of the clips that `rows` of an index name, in that order, read through memory maps."""
+    """The arrays of the clips that `rows` of an index name, in that order, read through memory maps.
+
+    A clip's checksum is verified when it is first read.
+    """
 
     def __init__(self, folder: Path, rows: pd.DataFrame):
         self.folder = folder
         self.lengths = rows["length"].to_numpy()
-        self._where = rows[["part", "start"]].to_numpy()
+        self._where = rows[["part", "start", "crc32"]].to_numpy()
+        self._verified = np.zeros(len(rows), dtype=bool)
         self._maps: dict[int, np.ndarray] = {}
 
     def __len__(self) -> int:
         return len(self.lengths)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """A clip's array: a view into its part. Raises `InputError` for a part that is gone or too short."""
-        part, start = self._where[row]
+        """A clip's array: a view into its part. Raises `InputError` for a part that is gone or damaged."""
+        part, start, crc32 = self._where[row]
         if part not in self._maps:
             if len(self._maps) == MAX_OPEN:
                 del self._maps[next(iter(self._maps))]
@@ -111,17 +116,20 @@ class Parts(Sequence):
         array = self._maps[part][start : start + self.lengths[row]]
         if len(array) != self.lengths[row]:
             raise self._damaged(part, f"needs {start + self.lengths[row]} rows, has {len(self._maps[part])}")
+        if not self._verified[row]:
+            if checksum(array) != crc32:
+                raise self._damaged(part, f"wrong checksum of rows {start} to {start + len(array) - 1}")
+            self._verified[row] = True
         return array
 
     def _open(self, part: int) -> np.ndarray:
         try:
-            return np.load(self.folder / part_name(part, "npy"), mmap_mode="r", allow_pickle=False)
-        except (FileNotFoundError, ValueError, EOFError) as error:
+            return np.lib.format.open_memmap(self.folder / part_name(part, "npy"), mode="r")
+        except UNREADABLE as error:
             raise self._damaged(part, error) from None
 
     def _damaged(self, part: int, what: object) -> InputError:
-        path = self.folder / part_name(part, "npy")
-        return InputError(f"{path}: missing or damaged ({what}). Run 'dvc checkout --force', or 'dvc repro --force'")
+        return damaged(self.folder / part_name(part, "npy"), what)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_maps": {}}  # a worker process opens its own

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 
 from accent.errors import InputError
+from accent.tables import read_table
 
 
 def read_clips(folder: Path, columns: list[str], where: pc.Expression) -> pa.Table:
@@ -15,10 +15,7 @@ def read_clips(folder: Path, columns: list[str], where: pc.Expression) -> pa.Tab
     parts = sorted(folder.glob("part-*.parquet"))
     if not parts:
         raise InputError(f"{folder}: no clips here. Run 'dvc repro ingest' or 'dvc pull'")
-    try:
-        return ds.dataset(parts, format="parquet").to_table(columns=columns, filter=where)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{folder}: damaged ({error}). Run 'dvc checkout --force'") from None
+    return pa.concat_tables([read_table(part, columns, where) for part in parts])
 
 
 def read_recordings(folder: Path, clip_ids: Iterable[str]) -> dict[str, bytes]:

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pydantic import NonNegativeInt, PositiveInt
 
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 from accent.errors import InputError
 from accent.params import Fraction, Seed, params
 from accent.parts import Rejects, check_rejects, count_kinds
+from accent.tables import write_table
 
 
 @params
@@ -37,14 +37,12 @@ def select_clips(
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
-    passed_over = [
-        (name, f"no row: validated.tsv of {source.where} does not name it")
-        for source in sources
-        for name in source.files["path"][~source.files["path"].isin(source.rows["path"])]
-    ]
-    rows = pd.concat(
-        [source.rows.merge(source.files.drop_duplicates("path"), on="path", how="left") for source in sources]
-    )
+    passed_over = []
+    for source in sources:
+        reason = f"no row: validated.tsv of {source.where} does not name it"  # one text for perhaps a million files
+        unnamed = source.files["path"][~source.files["path"].isin(source.rows["path"])]
+        passed_over += [(name, reason) for name in unnamed]
+    rows = pd.concat([source.rows.merge(source.files, on="path", how="left") for source in sources])
     rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
     probed = assign_classes(rows, probes, "evaluate.probes")
@@ -98,7 +96,7 @@ def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
     table = pa.Table.from_pandas(rows[["clip_id", "label", *COLUMNS]], preserve_index=False)
     audio = [_read(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
     # Encoded audio does not compress further: Parquet's own compression would only cost time.
-    pq.write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
+    write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
 
 
 def _read(container: str, offset: float, size: float) -> bytes:

@@ -1,5 +1,6 @@
 """Which clip is train, valid or test, and the proof that no speaker and no sentence is in two of them."""
 
+import re
 import unicodedata
 from collections.abc import Collection
 from typing import Annotated, Literal
@@ -15,6 +16,7 @@ from accent.selection import draw
 
 SPLITS = ("train", "valid", "test")
 PROBE, UNUSED = "probe", "unused"
+NOT_WORDS = re.compile(r"[\W_]+")
 KEPT = (("test", ["valid", "train"]), (PROBE, ["valid", "train"]), ("valid", ["train"]))  # and from what it is kept
 
 
@@ -70,7 +72,8 @@ def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np
     """Mask of one of `folds` parts, each with the classes in proportion and, if they are grouped, whole speakers."""
     kind = StratifiedGroupKFold if params.group_by == "speaker" else StratifiedKFold
     splitter = kind(folds, shuffle=True, random_state=params.seed)
-    groups = clips["client_id"] if params.group_by == "speaker" else None
+    # Numbers in the order of the names: the folds are the same, and sorting them takes scikit-learn less time.
+    groups = pd.factorize(clips["client_id"], sort=True)[0] if params.group_by == "speaker" else None
     mask = np.zeros(len(clips), dtype=bool)
     try:
         mask[list(splitter.split(clips, clips["label"], groups))[fold][1]] = True
@@ -117,12 +120,9 @@ def _separate(clips: pd.DataFrame, keys: pd.Series, kind: str) -> None:
 def sentence_key(sentences: pd.Series) -> pd.Series:
     """What makes two sentences the same text: their words, without case, punctuation or Unicode form. "" is no text."""
 
-    def key(sentence: str) -> str:
-        folded = unicodedata.normalize("NFKC", sentence).casefold()
-        return " ".join("".join(char if char.isalnum() else " " for char in folded).split())
-
-    unique = {sentence: key(sentence) for sentence in sentences.unique()}
-    return sentences.map(unique)
+    codes, unique = pd.factorize(sentences)
+    keys = [NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", sentence).casefold()).strip() for sentence in unique]
+    return pd.Series(pd.array(keys, dtype=str).take(codes), index=sentences.index)
 
 
 def _limit(clips: pd.DataFrame, params: SplitParams) -> None:

@@ -16,13 +16,14 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 import soundfile as sf
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from accent.channels import mp3
 from accent.common_voice import COLUMNS, SYNTHETIC, TSV
 from accent.errors import InputError, run
 from accent.outputs import output_folder
+from accent.parallel import in_parallel
 from accent.recordings import read_clips
 
 COMMAND = "espeak-ng"
@@ -85,7 +86,7 @@ def write_locale(folder: Path, locale: str, sentences: list[str], count: int, se
     voices = draw_voices(languages, variants, rng)
     jobs = [(text, next(voices)) for text in texts]
     (folder / "clips").mkdir(parents=True)
-    recordings = Parallel(n_jobs=-1, return_as="generator")(delayed(speak)(*job) for job in jobs)
+    recordings = in_parallel([delayed(speak)(*job) for job in jobs])
     rows = []
     for number, ((text, voice), audio) in enumerate(
         zip(jobs, tqdm(recordings, total=count, unit="clip", desc=locale, mininterval=1), strict=True)

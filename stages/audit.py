@@ -17,6 +17,7 @@ from accent.parts import Parts, read_index
 from accent.picture import draw_audit
 from accent.probes import EvaluateParams
 from accent.score import Scorer
+from accent.tables import read_frame
 
 
 def main() -> None:
@@ -33,9 +34,9 @@ def main() -> None:
     params, intervals = load_params("audit", AuditParams), load_params("evaluate", EvaluateParams)
     scorer = Scorer.load(args.model)
     classes, target = list(scorer.card.classes), scorer.reference.score.target
-    index, splits = read_index(args.waveforms), pd.read_parquet(args.splits)
+    index, splits = read_index(args.waveforms), read_frame(args.splits)
     learnt = splits[splits["split"].isin(["train", "valid"])]
-    tested = pd.read_parquet(args.predictions).query("split == 'test'")
+    tested = read_frame(args.predictions).query("split == 'test'")
     train, test = (index.merge(rows["clip_id"], on="clip_id", validate="one_to_one") for rows in (learnt, tested))
     if len(test) < len(tested):
         raise InputError(f"{args.predictions}: of other clips than {args.waveforms}. Run 'dvc repro'")

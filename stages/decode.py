@@ -7,21 +7,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from accent.audio import DecodeParams, decode_clip
-from accent.errors import InputError, Reject, run
+from accent.errors import Reject, run
 from accent.parallel import map_parts
 from accent.params import load_params
 from accent.parts import PartResult, write_part
+from accent.tables import read_table
 
 
 def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
     """Decode a Parquet part of clips into a part of waveforms, with the clips' metadata and measures as its index."""
-    try:
-        table = pq.read_table(clips)
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{clips}: damaged ({error}). Run 'dvc checkout --force', or 'dvc repro --force'") from None
+    table = read_table(clips)
     waveforms, measures, kept, rejects = [], [], [], []
     for row, clip_id in enumerate(table["clip_id"].to_pylist()):
         try:
@@ -44,7 +41,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params = load_params("decode", DecodeParams)
-    parts = sorted(args.clips.glob("part-*.parquet"))
+    parts = sorted(args.clips.absolute().glob("part-*.parquet"))
     print(map_parts(partial(decode_part, params=params), parts, args.waveforms, params.max_reject_fraction))
 
 

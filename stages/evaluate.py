@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from scipy.special import expit, softmax
 
@@ -26,6 +25,7 @@ from accent.reference import PERCENTS, Reference, save_reference
 from accent.refusal import MEASURES, ScoreParams, refusal
 from accent.selective import risk_coverage
 from accent.splits import PROBE, SPLITS
+from accent.tables import read_frame, write_table
 from accent.typicality import clip_features, fit_typicality
 
 
@@ -45,7 +45,7 @@ def main() -> None:
     classes, target = list(card.classes), score.target
     if target not in classes:
         raise InputError(f"params.yaml: score.target: no class {target!r}. The model's: {', '.join(classes)}")
-    clips = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = read_frame(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     clips = clips[clips["split"].isin([*SPLITS, PROBE])].reset_index(drop=True)
     if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(classes):
         raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
@@ -112,7 +112,7 @@ def main() -> None:
         picture.savefig(partial / "subgroups.png", facecolor="white")
     save_reference(args.model, reference)
     with output_file(args.predictions) as partial:
-        predictions.to_parquet(partial, index=False)
+        write_table(predictions, partial)
     with output_file(args.metrics) as partial:
         partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     clip, interval = metrics["clip"], metrics["interval"]["clip"]

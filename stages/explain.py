@@ -18,6 +18,7 @@ from accent.params import Seed, load_params, params
 from accent.parts import Parts, read_index
 from accent.picture import band_hz, draw_bands
 from accent.reference import load_reference
+from accent.tables import read_frame
 
 
 @params
@@ -41,7 +42,7 @@ def main() -> None:
     model, card = load_model(args.model)
     target = load_reference(args.model).score.target
     number = card.classes.index(target)
-    splits = pd.read_parquet(args.splits)
+    splits = read_frame(args.splits)
     test = splits[splits["split"] == "test"].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     rng = np.random.default_rng(params.seed)
     test = test.iloc[np.sort(rng.permutation(len(test))[: params.max_clips])]

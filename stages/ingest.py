@@ -1,15 +1,18 @@
 """Read Common Voice releases into Parquet parts: one row a clip, with its metadata and its untouched audio bytes."""
 
 import argparse
+import shutil
 import time
 from pathlib import Path
 
+from joblib import delayed
 from tqdm import tqdm
 
 from accent.common_voice import read_releases
 from accent.errors import run
 from accent.exclusions import read_exclusions
 from accent.outputs import output_folder
+from accent.parallel import in_parallel
 from accent.params import load_params
 from accent.parts import count_kinds, part_name, write_rejects
 from accent.probes import EvaluateParams, check_names
@@ -33,11 +36,16 @@ def main() -> None:
         sources = read_releases(args.releases, [*params.classes.values(), *probes.values()], spool)
         rows, rejects, passed_over = select_clips(sources, params, probes, exclusions)
         starts = range(0, len(rows), params.clips_per_part)
-        for number, start in enumerate(tqdm(starts, unit="part", desc=args.clips.name, mininterval=1)):
-            part = rows.iloc[start : start + params.clips_per_part]
-            write_clips_part(part, partial / part_name(number, "parquet"))
+        jobs = [
+            delayed(write_clips_part)(
+                rows[start : start + params.clips_per_part], partial / part_name(number, "parquet")
+            )
+            for number, start in enumerate(starts)
+        ]
+        for _ in tqdm(in_parallel(jobs), total=len(jobs), unit="part", desc=args.clips.name, mininterval=1):
+            pass
         write_rejects(partial, rejects + passed_over)
-        spool.unlink()
+        shutil.rmtree(spool)
     labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in [*params.classes, *probes])
     strangers = len(exclusions) - sum(reason.startswith("excluded:") for _, reason in passed_over)
     print(

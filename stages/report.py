@@ -29,6 +29,7 @@ from accent.report import (
     render,
     subgroup_tables,
 )
+from accent.tables import read_frame
 
 
 def main() -> None:
@@ -50,8 +51,8 @@ def main() -> None:
     model, card = load_model(args.model)
     target = load_reference(args.model).score.target
     classes = list(card.classes)
-    chosen = choose_clips(pd.read_parquet(args.predictions), classes, params.clips)
-    known = pd.read_parquet(args.measures)
+    chosen = choose_clips(read_frame(args.predictions), classes, params.clips)
+    known = read_frame(args.measures)
     known = known[known.columns.difference(chosen.columns, sort=False).union(["clip_id"], sort=False)]
     chosen = chosen.merge(known, on="clip_id", validate="one_to_one")
     where = chosen[["clip_id"]].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")

@@ -31,7 +31,7 @@ def main() -> None:
 
     params = load_params("spectrogram", SpectrogramParams)
     parts = [rows for _, rows in read_index(args.waveforms).groupby("part")]
-    one_part = partial(spectrogram_part, waveforms=args.waveforms, params=params)
+    one_part = partial(spectrogram_part, waveforms=args.waveforms.absolute(), params=params)
     print(map_parts(one_part, parts, args.spectrograms))
 
 

@@ -9,6 +9,7 @@ from accent.params import load_params
 from accent.parts import read_index
 from accent.probes import EvaluateParams
 from accent.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
+from accent.tables import write_table
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
     if params.group_by == "speaker" and any(shared.values()):
         raise InputError(f"split: {shared} are in two splits, which must not be. This is a bug: please report it")
     with output_file(args.splits) as partial:
-        clips.to_parquet(partial, index=False)
+        write_table(clips, partial)
     for split in (*SPLITS, PROBE, UNUSED):
         rows = clips[clips["split"] == split]
         voices = rows.groupby("label")["client_id"].agg(["size", "nunique"])

@@ -5,7 +5,6 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
-import pandas as pd
 from fastai.torch_core import rank_distrib
 
 import accent
@@ -20,6 +19,7 @@ from accent.outputs import output_file
 from accent.params import load_params
 from accent.parts import INDEX, Parts, read_index
 from accent.spectrogram import SpectrogramParams
+from accent.tables import read_frame
 from accent.training import TrainParams, fingerprint, fit, make_learner
 from accent.windows import window_frames
 
@@ -47,7 +47,7 @@ def main() -> None:
         for seconds in (params.window_seconds, params.window_hop_seconds)
     )
 
-    clips = pd.read_parquet(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = read_frame(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     clips = clips[clips["split"].isin(["train", "valid"])]  # a probe's label is no class
     classes = sorted(clips["label"].unique())
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}

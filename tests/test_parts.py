@@ -86,10 +86,36 @@ def test_a_damaged_part_is_named(tmp_path):
     with pytest.raises(InputError, match=r"part-00001.npy: missing or damaged"):
         list(Parts(tmp_path / "parts", index))
     (tmp_path / "parts" / "index.parquet").write_bytes(b"x")
-    with pytest.raises(InputError, match="index.parquet: damaged"):
+    with pytest.raises(InputError, match="index.parquet: missing or damaged"):
         read_index(tmp_path / "parts")
     with pytest.raises(InputError, match="absent: no index.parquet here"):
         read_index(tmp_path / "absent")
+
+
+def test_any_other_byte_anywhere_in_a_part_is_found(tmp_path):
+    """The header too: its dtype and shape go into the checksums, and what NumPy cannot read is damage."""
+    make_parts(tmp_path / "parts")
+    index = read_index(tmp_path / "parts").query("part == 0")
+    path = tmp_path / "parts" / "part-00000.npy"
+    whole, arrays = path.read_bytes(), [np.array(array) for array in Parts(tmp_path / "parts", index)]
+    rng = np.random.default_rng(1)
+    for place in range(len(whole)):
+        for value in (whole[place] ^ 1, *rng.integers(0, 256, 3)):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            read, message = read_or_message(Parts(tmp_path / "parts", index))
+            if message:
+                assert message.startswith(f"{path}: missing or damaged (")
+                assert "\n" not in message
+            else:  # the same byte, or one space for another
+                assert value == whole[place] or place < 128
+                assert all(a.dtype == b.dtype and np.array_equal(a, b) for a, b in zip(read, arrays, strict=True))
+
+
+def read_or_message(parts: Parts) -> tuple[list[np.ndarray], str]:
+    try:
+        return list(parts), ""
+    except InputError as error:
+        return [], str(error)
 
 
 def test_more_parts_than_a_process_may_have_files_open(tmp_path, monkeypatch):

@@ -18,5 +18,5 @@ def test_clips_that_are_gone_or_damaged_are_one_line(tmp_path):
     with pytest.raises(InputError, match="no clips here. Run 'dvc repro ingest'"):
         read_recordings(tmp_path, ["a"])
     (tmp_path / "part-00000.parquet").write_bytes(b"PAR1 and no more")
-    with pytest.raises(InputError, match="damaged .*. Run 'dvc checkout --force'"):
+    with pytest.raises(InputError, match="part-00000.parquet: missing or damaged .* && dvc repro"):
         read_recordings(tmp_path, ["a"])
