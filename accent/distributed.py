@@ -20,7 +20,7 @@ from fastai.learner import Learner
 from fastai.torch_core import num_distrib
 from torch.multiprocessing import ProcessExitedException, ProcessRaisedException, get_context, spawn
 
-from accent.errors import InputError
+from accent.errors import InputError, one_line
 
 GRACE_SECONDS = 5  # that the others get to end by themselves when a process has failed
 
@@ -70,7 +70,7 @@ def launch(main: Callable[[], None], processes: int) -> None:
             pass
     except (ProcessRaisedException, ProcessExitedException) as error:
         if not errors.empty():
-            raise errors.get() from None
+            raise InputError(errors.get()) from None
         if isinstance(error, ProcessExitedException):  # no traceback: killed from outside
             raise InputError(
                 f"train: {error}. Was memory short? The same command goes on from the last epoch"
@@ -90,7 +90,7 @@ def _rank(rank: int, main: Callable[[], None], processes: int, port: int, errors
     try:
         main()
     except (InputError, OSError) as error:
-        errors.put(error)
+        errors.put(one_line(error))  # not the error, of which pickle loses what fastai wraps
         raise
 
 
@@ -117,14 +117,19 @@ def share(dls: DataLoaders) -> DataLoaders:
 
 @contextmanager
 def all_ranks(learn: Learner) -> Iterator[None]:
-    """In this, `learn` trains with the gradients of all ranks, and then the ranks part."""
+    """In this, `learn` trains with the gradients of all ranks."""
     if num_distrib() <= 1:
         yield
         return
     cpu = learn.dls.device.type == "cpu"
     with learn.distrib_ctx(sync_bn=not cpu, cpu=cpu):  # torch's synchronised batch normalisation needs GPUs
         yield
-    PartialState().destroy_process_group()  # rank 0 alone goes on
+
+
+def leave() -> None:
+    """Part from the other processes: what is left to do, the first one does alone."""
+    if num_distrib() > 1:
+        PartialState().destroy_process_group()
 
 
 def check_same(value: object, what: str) -> None:

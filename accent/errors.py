@@ -44,12 +44,17 @@ def run(main: Callable[[], None]) -> None:
     """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
     try:
         main()
-    except InputError as error:
-        sys.exit(f"error: {printable(str(error))}")
-    except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
-        full = error.errno == errno.ENOSPC or "No space left" in what
-        advice = "Free some space" if full else "Mend that"
-        sys.exit(f"error: {printable(what)}. {advice}, then run the same command again.")
+    except (InputError, OSError) as error:
+        sys.exit(f"error: {printable(one_line(error))}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
+
+
+def one_line(error: InputError | OSError) -> str:
+    """What is wrong, and what to do next."""
+    if isinstance(error, InputError):
+        return str(error)
+    what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    full = error.errno == errno.ENOSPC or "No space left" in what
+    advice = "Free some space" if full else "Mend that"
+    return f"{what}. {advice}, then run the same command again."

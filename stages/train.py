@@ -11,7 +11,7 @@ import accent
 from accent.audio import SAMPLE_RATE, AudioParams, DecodeParams
 from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, make_dls
-from accent.distributed import is_launched, join, launch, share
+from accent.distributed import is_launched, join, launch, leave, share
 from accent.errors import run
 from accent.metrics import fit_temperature
 from accent.model import clip_logits, save_model, window_logits
@@ -67,6 +67,7 @@ def main() -> None:
     checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
     learn = make_learner(share(dls), params)
     fit(learn, params, checkpoint, args.live)
+    leave()
     if rank_distrib():
         return
 

