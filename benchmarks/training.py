@@ -1,4 +1,4 @@
-"""Training images a second: our learner beside fastai's `vision_learner` over the experiment's pictures; the loader alone.
+"""Training images a second: our learner beside fastai's `vision_learner` over the experiment's pictures, and loaders.
 
     python -m benchmarks.training
 
