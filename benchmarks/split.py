@@ -8,7 +8,6 @@ three read once. Everything that the stage reads but the index is left out of it
 
 import argparse
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,7 +53,7 @@ def main() -> None:
         seconds = time.perf_counter() - began
         print(done.stdout or done.stderr, end="")
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        print(f"{args.clips:,} clips: {seconds:.0f} s, peak memory {peak:.1f} GB, cores {shutil.os.cpu_count()}")
+        print(f"{args.clips:,} clips: {seconds:.0f} s, peak memory {peak:.1f} GB")
         sys.exit(done.returncode)
 
 
