@@ -85,9 +85,16 @@ class Project:
         files = [file for out in outs for file in (sorted(out.rglob("*")) if out.is_dir() else [out]) if file.is_file()]
         return {str(file.relative_to(self.folder)): hashlib.md5(file.read_bytes()).hexdigest() for file in files}
 
-    def recover(self) -> None:
-        """`dvc repro` completes, and all is as after the undisturbed run."""
+    def recover(self, killed: bool = False) -> None:
+        """`dvc repro` completes, and all is as after the undisturbed run.
+
+        What a killed stage had begun beside its output stays until that stage runs again; DVC may take the output
+        from its cache instead.
+        """
         self.sh(f"dvc repro {self.targets}")
+        for path in self.folder.rglob(".*.partial") if killed else ():
+            check(not self.sh(f"git status --porcelain {path}"), f"Git sees {path}")
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         self.check_same()
 
     def check_same(self) -> None:
@@ -192,7 +199,7 @@ class Kills:
             time.sleep(0.05)  # what the dead DVC had started goes on, as it would
         process.communicate()
         if hit:
-            self.project.recover()
+            self.project.recover(killed=True)
         return f"{hit} of {len(processes)} processes, {moment:.1f} s into it" if hit else None
 
 
