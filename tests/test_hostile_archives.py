@@ -210,7 +210,7 @@ def bombs() -> Iterable[tuple[str, bytes, bytes]]:
 
 @pytest.mark.parametrize(("head", "block"), [bomb[1:] for bomb in bombs()], ids=[bomb[0] for bomb in bombs()])
 def test_a_decompression_bomb_is_refused_before_it_goes_off(ingest, monkeypatch, head, block):
-    monkeypatch.setattr(archive_module, "FREE_BYTES", 2**22)
+    monkeypatch.setattr(archive_module, "FREE_BYTES", 2**20)
     write_bomb(ingest.raw / "cv.tar.gz", head, block, 50)
     line = ingest.refused()
     assert "bytes of it expand to over" in line
