@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pandas as pd
@@ -65,4 +66,20 @@ def _run(
 def in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
     """What joblib's `delayed` calls return, in their order, each in a process of its own; a single one in this one."""
     workers = min(cpu_count(), len(jobs))
-    return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None)(jobs)
+    ending = {"initializer": _end_with, "initargs": (os.getpid(),)} if workers > 1 else {}
+    return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None, **ending)(jobs)
+
+
+def _end_with(parent: int) -> None:
+    """Let this worker end soon after the process that started it, however that ended.
+
+    Those of joblib stay for minutes, or for ever where one has more to answer than a pipe holds, since each of them
+    keeps the others' pipes open.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()

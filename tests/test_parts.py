@@ -73,6 +73,25 @@ def test_what_a_killed_run_left_is_not_taken_over(tmp_path):
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
 
 
+LARGE_ANSWERS = """
+from joblib import delayed
+from accent.parallel import in_parallel
+for answer in in_parallel([delayed(bytes)(10_000_000) for _ in range(1000)]):
+    print(len(answer), flush=True)
+"""
+
+
+def test_workers_end_with_the_process_that_was_killed():
+    """With answers that no pipe holds: one of joblib's own workers would wait for ever to hand its over."""
+    command = [sys.executable, "-c", LARGE_ANSWERS]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "2"}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout.readline() == b"10000000\n"
+        process.kill()
+        process.stdout.read()  # until the last process has closed it
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_damaged_part_is_named(tmp_path):
     make_parts(tmp_path / "parts")
     index = read_index(tmp_path / "parts")
