@@ -201,6 +201,7 @@ def test_interrupted_it_does_not_try_again_by_itself_and_goes_on_later(server, a
     child = subprocess.Popen(
         [sys.executable, "-m", "accent.download", "fr", "--to", str(tmp_path / "raw")],
         **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )
     part = tmp_path / "raw" / ".download.partial" / server.fr / f"{server.datasets[server.fr]['filename']}.part"
     while not (part.exists() and part.stat().st_size == BLOCK * 2):
