@@ -179,7 +179,7 @@ def test_three_classes(tmp_path):
     settings["score"] = {"target": "a"}
     settings["evaluate"] = {"resamples": 20, "probes": {"british": {"locale": "en", "accents": "England English"}}}
     folder = copy_project(tmp_path / "three", settings)
-    done = run("dvc", "repro", cwd=folder)
+    done = run("dvc", "repro", "audit", cwd=folder)
     assert "in more than one split: 0 speakers, 0 sentences" in done.stdout
     metrics = read_metrics(folder)
     assert set(metrics["clip"]["recall"]) == set(metrics["clip"]["roc_auc_by_class"]) == {"a", "b", "c"}
