@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from accent.errors import InputError, run
 from accent.intervals import speaker_intervals
+from accent.log_odds import log_odds_of
 from accent.metrics import calibration_error
-from accent.nuisance import log_odds_of
 from accent.ranking import roc_auc
 from accent.revisions import check_same_classes, probabilities_of, read_predictions
 

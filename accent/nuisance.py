@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from accent.audio import FULL_SCALE
 from accent.common_voice import gender_of
-from accent.log_odds import one_against_rest
+from accent.log_odds import log_odds_of
 from accent.parts import Parts
 from accent.ranking import roc_auc
 
@@ -74,12 +74,6 @@ def log_odds(model: HistGradientBoostingClassifier, classes: Sequence[str], tabl
     """Log-odds (n, classes) of each class against the others, in the order of `classes`."""
     places = [list(model.classes_).index(name) for name in classes]
     return log_odds_of(model.predict_proba(table.to_numpy())[:, places])
-
-
-def log_odds_of(probabilities: np.ndarray) -> np.ndarray:
-    """Log-odds (n, classes) of each class against the others, for probabilities of the same shape."""
-    logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))
-    return np.stack([one_against_rest(logs, number) for number in range(logs.shape[1])], axis=1)
 
 
 def permutation_importance(

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from dvclive import Live
 from dvclive.fastai import DVCLiveCallback
@@ -24,6 +25,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from accent.augment import AugmentParams
 from accent.callbacks import BFloat16, Checkpoint, SeedEpochs
+from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.distributed import all_ranks, check_same
 from accent.errors import InputError
 from accent.model import build_model
@@ -57,6 +59,29 @@ class TrainParams:
     def __post_init__(self) -> None:
         if self.batch_size % self.processes:
             raise ValueError(f"batch_size ({self.batch_size}) must be a multiple of processes ({self.processes})")
+
+
+Labelled = tuple[Sequence[np.ndarray], Sequence[str]]  # spectrograms (frames, n_mels) of uint8, and a label for each
+
+
+def training_dls(
+    train: Labelled,
+    valid: Labelled,
+    classes: Sequence[str],
+    window: int,
+    hop: int,
+    params: TrainParams,
+    range_db: float,
+) -> DataLoaders:
+    """What a network learns from: random windows of `train`, and all windows of `valid` at most `hop` frames apart."""
+    return make_dls(
+        RandomWindows(*train, classes, window, per_clip=params.windows_per_clip, seed=params.seed),
+        EvenWindows(*valid, classes, window, hop=hop),
+        params.batch_size,
+        params.num_workers,
+        params.augment,
+        range_db,
+    )
 
 
 def make_learner(dls: DataLoaders, params: TrainParams) -> Learner:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import soxr
-from joblib import Parallel, delayed
+from joblib import delayed
 from tqdm import tqdm
 
 from accent.channels import decoded, mp3
 from accent.outputs import output_folder
+from accent.parallel import in_parallel
 
 RATE, KBPS = 48000, 64
 
@@ -56,7 +57,7 @@ def main() -> None:
     with output_folder(args.target) as target:
         for folder in tables:
             (target / folder.name / "clips").mkdir(parents=True)
-        jobs = (
+        jobs = [
             delayed(write_copies)(
                 row.folder / "clips" / row.path,
                 target / row.folder.name / "clips",
@@ -64,9 +65,8 @@ def main() -> None:
                 args.repeats,
             )
             for row in rows.itertuples()
-        )
-        written = Parallel(n_jobs=-1, return_as="generator")(jobs)
-        names = list(tqdm(written, total=len(rows), unit="clip", mininterval=1))
+        ]
+        names = list(tqdm(in_parallel(jobs), total=len(rows), unit="clip", mininterval=1))
         several = rows.loc[rows.index.repeat(factors * args.repeats)].assign(path=np.concatenate(names))
         several["client_id"] += several["path"].str.rsplit("_", n=1).str[1]
         several["sentence"] += " " + several["path"].str.rsplit("_", n=1).str[1]

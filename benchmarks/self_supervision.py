@@ -17,7 +17,6 @@ from pathlib import Path
 import dvc.api
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import torch
 from scipy.special import softmax
 from torch import Tensor, nn
@@ -27,7 +26,6 @@ from accent.audio import SAMPLE_RATE, DecodeParams, decode_clip
 from accent.augment import augment
 from accent.callbacks import Checkpoint
 from accent.common_voice import ClassFilter, read_releases
-from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.errors import Reject, run
 from accent.metrics import fit_temperature
 from accent.model import build_model, clip_logits, window_logits
@@ -35,7 +33,8 @@ from accent.params import parse_params
 from accent.selection import IngestParams, select_clips, write_clips_part
 from accent.spectrogram import SpectrogramParams, log_mel
 from accent.splits import SplitParams, make_splits
-from accent.training import TrainParams, fit, make_learner
+from accent.tables import read_frame
+from accent.training import TrainParams, fit, make_learner, training_dls
 from accent.windows import cut, window_frames
 from benchmarks.settings import FOLDS, TARGET, experiment, print_row, read
 
@@ -129,7 +128,7 @@ def read_clips(
         sources = read_releases(releases, list(ingest.classes.values()), Path(folder, "spool"))
         rows, _, _ = select_clips(sources, ingest, {}, {})
         write_clips_part(rows, Path(folder, "clips.parquet"))
-        clips = pq.read_table(Path(folder, "clips.parquet")).to_pandas()
+        clips = read_frame(Path(folder, "clips.parquet"))
 
     def heard(audio: bytes) -> np.ndarray | None:
         try:
@@ -146,17 +145,8 @@ def train(
     """Train as the stage does, from the weights of `trunk`: the valid and test clips and their `score`."""
     classes = sorted(clips["label"].unique())
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid", "test")}
-    train, valid = (
-        (list(rows[split]["spectrogram"]), rows[split]["label"], classes, window) for split in ("train", "valid")
-    )
-    dls = make_dls(
-        RandomWindows(*train, per_clip=params.windows_per_clip, seed=params.seed),
-        EvenWindows(*valid, hop=hop),
-        params.batch_size,
-        params.num_workers,
-        params.augment,
-        range_db,
-    )
+    train, valid = ((list(rows[split]["spectrogram"]), rows[split]["label"]) for split in ("train", "valid"))
+    dls = training_dls(train, valid, classes, window, hop, params, range_db)
     learn = make_learner(dls, params)
     if trunk is not None:
         learn.model[1].load_state_dict({**learn.model[1].state_dict(), **trunk})  # all but the last layer

@@ -21,11 +21,10 @@ from fastai.learner import Learner
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
 from accent.audio import SAMPLE_RATE
-from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.params import load_params
 from accent.parts import Parts, read_index
 from accent.spectrogram import SpectrogramParams
-from accent.training import TrainParams, make_learner
+from accent.training import TrainParams, make_learner, training_dls
 from accent.windows import window_frames
 from benchmarks.audio import run_stage, the_experiment
 
@@ -83,16 +82,12 @@ def main() -> None:
         run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
         rows = read_index(folder / "spectrograms").iloc[:CLIPS]
         labels = pd.read_parquet(folder / "waveforms" / "index.parquet").iloc[:CLIPS]["label"]
-        clips = (Parts(folder / "spectrograms", rows), labels, sorted(set(labels)), window)
-        windows = [
-            RandomWindows(*clips, per_clip=params.windows_per_clip, seed=1),
-            EvenWindows(*clips, hop=window),
-        ]
-        dls = make_dls(*windows, params.batch_size, params.num_workers, params.augment, spectrogram.range_db)
+        clips = (Parts(folder / "spectrograms", rows), labels)
+        dls = training_dls(clips, clips, sorted(set(labels)), window, window, params, spectrogram.range_db)
         rate = images_a_second(make_learner(dls, params))
         ours = steps_a_second(make_learner(dls, params), torch.bfloat16)
         loaded = {
-            "windows cut and collated": loaded_a_second(TfmdDL(windows[0], bs=params.batch_size)),
+            "windows cut and collated": loaded_a_second(TfmdDL(dls.train.dataset, bs=params.batch_size)),
             "and augmented on the CPU": loaded_a_second(dls.train),
         }
 

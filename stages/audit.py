@@ -10,7 +10,8 @@ import pandas as pd
 from accent.audit import AuditParams, Heard, audit_metadata, compare
 from accent.channels import draw_audio, score_changes, stability
 from accent.errors import InputError, run
-from accent.nuisance import fit_classifier, log_odds, log_odds_of, nuisance_table, permutation_importance
+from accent.log_odds import log_odds_of
+from accent.nuisance import fit_classifier, log_odds, nuisance_table, permutation_importance
 from accent.outputs import output_file, output_folder
 from accent.params import load_params
 from accent.parts import Parts, read_index

@@ -10,7 +10,6 @@ from fastai.torch_core import rank_distrib
 import accent
 from accent.audio import SAMPLE_RATE, AudioParams, DecodeParams
 from accent.callbacks import Checkpoint
-from accent.dataset import EvenWindows, RandomWindows, make_dls
 from accent.distributed import is_launched, join, launch, leave, share
 from accent.errors import run
 from accent.metrics import fit_temperature
@@ -20,7 +19,7 @@ from accent.params import load_params
 from accent.parts import INDEX, Parts, read_index
 from accent.spectrogram import SpectrogramParams
 from accent.tables import read_frame
-from accent.training import TrainParams, fingerprint, fit, make_learner
+from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
 from accent.windows import window_frames
 
 
@@ -52,15 +51,8 @@ def main() -> None:
     classes = sorted(clips["label"].unique())
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}
     spectrograms = {split: Parts(args.spectrograms, rows[split]) for split in rows}
-    train, valid = ((spectrograms[split], rows[split]["label"], classes, window) for split in rows)
-    dls = make_dls(
-        RandomWindows(*train, per_clip=params.windows_per_clip, seed=params.seed),
-        EvenWindows(*valid, hop=hop),
-        params.batch_size,
-        params.num_workers,
-        params.augment,
-        spectrogram.range_db,
-    )
+    train, valid = ((spectrograms[split], rows[split]["label"]) for split in rows)
+    dls = training_dls(train, valid, classes, window, hop, params, spectrogram.range_db)
 
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]

@@ -86,6 +86,22 @@ def stage(name: str, *arguments: str | Path, cwd: Path, ok: bool = True, **envir
     return run(sys.executable, "-m", f"stages.{name}", *map(str, arguments), cwd=cwd, ok=ok, **environment)
 
 
+def prepare_training(folder: Path, settings: dict) -> Path:
+    """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, with `settings`."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    set_params(folder, settings)
+    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
+    stage("decode", "clips", "waveforms", cwd=folder)
+    stage("spectrogram", "waveforms", "spectrograms", cwd=folder)
+    stage("split", "waveforms", "splits.parquet", cwd=folder)
+    return folder
+
+
+def train_arguments(name: str) -> list[str]:
+    """The arguments of the train stage in such a folder, with all that it writes below `name`."""
+    return ["spectrograms", "splits.parquet", name, f"{name}/live", f"{name}/training.json", "--state", f"{name}/state"]
+
+
 def copy_project(folder: Path, settings: dict | None = None) -> Path:
     """This project as it stands, as a Git repository of its own without history, with changed parameters."""
     listed = run("git", "ls-files", "-coz", "--exclude-standard", cwd=ROOT).stdout.split("\0")

@@ -474,7 +474,7 @@ WHOM = {
     "dvc": "DVC's process",
     "worker": "a worker process",
 }
-WITH_WORKERS = ("decode", "spectrogram", "audit")
+WITH_WORKERS = ("ingest", "decode", "spectrogram", "audit")
 
 
 def kill_campaign(project: Project, wanted: int, seed: int) -> list[tuple[str, int, str, str]]:

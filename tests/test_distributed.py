@@ -20,7 +20,7 @@ from accent.distributed import join, launch, leave, share
 from accent.errors import InputError
 from accent.params import load_params
 from accent.training import TrainParams, fit, make_learner
-from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
+from tests.conftest import prepare_training, set_params, stage, train_arguments
 from tests.test_training import CLASSES, make_clips, make_params, weights_of
 
 PARAMS = {"processes": 2, "batch_size": 16, "windows_per_clip": 1, "epochs": 2, "keep": "last"}
@@ -156,24 +156,13 @@ def test_more_processes_than_gpus_is_an_error(monkeypatch):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """Spectrograms and a random split of 200 clips of the sample, in which the classes are easy to learn."""
-    folder = tmp_path_factory.mktemp("prepared")
-    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     settings = {
         "ingest": {"max_clips_per_speaker": 12},
         "split": {"group_by": "none", "folds": 3, "fold": 0},
         "train": {"width": 16, "epochs": 6, "batch_size": 32, "windows_per_clip": 2},
         "evaluate": {"resamples": 50},
     }
-    set_params(folder, settings)
-    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
-    stage("decode", "clips", "waveforms", cwd=folder)
-    stage("spectrogram", "waveforms", "spectrograms", cwd=folder)
-    stage("split", "waveforms", "splits.parquet", cwd=folder)
-    return folder
-
-
-def train_arguments(name: str) -> list[str]:
-    return ["spectrograms", "splits.parquet", name, f"{name}/live", f"{name}/training.json", "--state", f"{name}/state"]
+    return prepare_training(tmp_path_factory.mktemp("prepared"), settings)
 
 
 def evaluate(folder: Path, name: str) -> dict:

@@ -8,12 +8,12 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
+from accent.log_odds import log_odds_of
 from accent.metrics import evaluate_scores
 from accent.nuisance import (
     fit_classifier,
     gender_of,
     log_odds,
-    log_odds_of,
     metadata_table,
     noise_floor,
     nuisance_table,

@@ -16,11 +16,11 @@ import torch
 
 from accent.augment import AugmentParams
 from accent.callbacks import Checkpoint
-from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram, make_dls
+from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram
 from accent.errors import InputError
 from accent.params import load_params
-from accent.training import TrainParams, fingerprint, fit, make_learner
-from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
+from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
+from tests.conftest import ROOT, prepare_training, stage, train_arguments
 
 mpl.use("Agg")
 CLASSES = ["english", "french"]
@@ -46,16 +46,8 @@ def make_params(**changes) -> TrainParams:
 
 def make_test_dls(params: TrainParams):
     clips, labels = make_clips(48)
-    train = (clips[:32], labels[:32], CLASSES, 50)
-    valid = (clips[32:], labels[32:], CLASSES, 50)
-    return make_dls(
-        RandomWindows(*train, per_clip=params.windows_per_clip, seed=params.seed),
-        EvenWindows(*valid, hop=25),
-        params.batch_size,
-        params.num_workers,
-        params.augment,
-        80,
-    )
+    train, valid = ((clips[part], labels[part]) for part in (slice(32), slice(32, None)))
+    return training_dls(train, valid, CLASSES, 50, 25, params, 80)
 
 
 def weights_of(learn) -> torch.Tensor:
@@ -242,25 +234,12 @@ def test_the_fingerprint_follows_files_and_parameters(tmp_path):
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A folder with spectrograms and splits of 60 clips of the sample, and settings for a short training."""
-    folder = tmp_path_factory.mktemp("prepared")
-    (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
-    train_settings = {"epochs": 5, "batch_size": 4, "windows_per_clip": 1}
     settings = {
         "ingest": {"max_clips_per_speaker": 2},
         "split": {"folds": 3, "fold": 0, "valid_folds": 3},
-        "train": train_settings,
+        "train": {"epochs": 5, "batch_size": 4, "windows_per_clip": 1},
     }
-    set_params(folder, settings)
-    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
-    stage("decode", "clips", "waveforms", cwd=folder)
-    stage("spectrogram", "waveforms", "spectrograms", cwd=folder)
-    stage("split", "waveforms", "splits.parquet", cwd=folder)
-    return folder
-
-
-def train_arguments(name: str) -> list[str]:
-    outputs = [name, f"{name}/live", f"{name}/training.json", "--state", f"{name}/state"]
-    return ["spectrograms", "splits.parquet", *outputs]
+    return prepare_training(tmp_path_factory.mktemp("prepared"), settings)
 
 
 def test_after_kill_9_the_stage_goes_on_and_gives_the_same_model(prepared):
