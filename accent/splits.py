@@ -17,6 +17,7 @@ from accent.selection import draw
 SPLITS = ("train", "valid", "test")
 PROBE, UNUSED = "probe", "unused"
 NOT_WORDS = re.compile(r"[\W_]+")
+MAX_GROUPS = 20_000  # that StratifiedGroupKFold divides: it takes a fifth of a millisecond for each
 KEPT = (("test", ["valid", "train"]), (PROBE, ["valid", "train"]), ("valid", ["train"]))  # and from what it is kept
 
 
@@ -72,8 +73,9 @@ def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np
     """Mask of one of `folds` parts, each with the classes in proportion and, if they are grouped, whole speakers."""
     kind = StratifiedGroupKFold if params.group_by == "speaker" else StratifiedKFold
     splitter = kind(folds, shuffle=True, random_state=params.seed)
-    # Numbers in the order of the names: the folds are the same, and sorting them takes scikit-learn less time.
-    groups = pd.factorize(clips["client_id"], sort=True)[0] if params.group_by == "speaker" else None
+    # Numbers in the order of the names, which scikit-learn sorts in less time; more speakers than it can divide in a
+    # few seconds are divided in bundles.
+    groups = pd.factorize(clips["client_id"], sort=True)[0] % MAX_GROUPS if params.group_by == "speaker" else None
     mask = np.zeros(len(clips), dtype=bool)
     try:
         mask[list(splitter.split(clips, clips["label"], groups))[fold][1]] = True

@@ -58,6 +58,17 @@ def test_the_fractions_hold_in_every_class():
         assert shares.loc[label, "valid"] == pytest.approx(0.18, abs=0.03)
 
 
+def test_speakers_beyond_what_scikit_learn_divides_in_time_are_divided_in_bundles(monkeypatch):
+    index = make_index(speakers=300, sentences=100_000)
+    monkeypatch.setattr("accent.splits.MAX_GROUPS", 50)
+    clips = split(index)
+    assert shared_between_splits(clips) == {"speakers": 0, "sentences": 0}
+    shares = pd.crosstab(clips["label"], clips["split"], normalize="index")
+    assert shares["test"].between(0.17, 0.23).all()
+    assert shares["valid"].between(0.13, 0.19).all()
+    assert clips[clips["split"] == "test"]["client_id"].nunique() == pytest.approx(60, abs=6)  # 50 bundles of 6
+
+
 def test_dropped_clips_have_a_reason_and_test_has_none_dropped():
     clips = split(make_index(), max_clips_per_speaker=5, balance=True)
     assert (clips.loc[clips["split"] == "unused", "reason"] != "").all()
