@@ -85,7 +85,7 @@ def _connect(address: str) -> Client:
         # Client's own limit does not cover a listener that never says a word.
         asyncio.run(asyncio.wait_for(reach(), CONNECT_SECONDS))
         return Client(address, timeout=CONNECT_SECONDS)
-    except Exception as error:
+    except Exception as error:  # of any kind, since whatever listens there is read as if it were Dask
         reason = f"no answer within {CONNECT_SECONDS} s" if isinstance(error, TimeoutError) else error
         raise InputError(
             f"{ADDRESS}={address}: no Dask scheduler there ({reason}). Start one ('python -m dask scheduler'), "
