@@ -66,7 +66,7 @@ def open_audio(source: bytes | Path) -> Stream:
     if not (len(source) if isinstance(source, bytes) else source.stat().st_size):
         raise Reject("empty: 0 bytes")
     try:
-        file = sf.SoundFile(_in_memory_file(source) if isinstance(source, bytes) else source)
+        file = sf.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except sf.LibsndfileError:
         return _open_with_ffmpeg(source)
     _check_format(file.samplerate, file.channels)
@@ -90,17 +90,6 @@ def open_audio(source: bytes | Path) -> Stream:
 def _head_and_size(path: Path) -> tuple[bytes, int]:
     with open(path, "rb") as file:
         return file.read(8), os.fstat(file.fileno()).st_size
-
-
-def _in_memory_file(data: bytes) -> int | io.BytesIO:
-    """A file with that content: where it can be the kernel's, since for the other libsndfile calls back to Python."""
-    if not hasattr(os, "memfd_create"):
-        return io.BytesIO(data)
-    descriptor = os.memfd_create("clip")
-    with open(descriptor, "wb", closefd=False) as file:  # not os.write, which may stop half-way without a word
-        file.write(data)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
 
 
 def _sndfile_blocks(file: sf.SoundFile) -> Iterator[np.ndarray]:
@@ -180,7 +169,7 @@ def read_pieces(source: bytes | Path, piece_seconds: float) -> Iterator[Recordin
     blocks: list[np.ndarray] = []
     samples = clipped = 0
     for block in _cut_at(stream.blocks, size):
-        if block.max() >= CLIPPED or block.min() <= -CLIPPED:
+        if check_samples(block) >= CLIPPED:
             clipped += np.count_nonzero(np.abs(block).max(axis=0) >= CLIPPED)
         blocks.append(block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32))
         samples += block.shape[1]
@@ -208,18 +197,18 @@ def _cut_at(blocks: Iterator[np.ndarray], size: int) -> Iterator[np.ndarray]:
 
 def _recording(blocks: list[np.ndarray], stream: Stream, clipped: int) -> Recording:
     waveform = blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
-    check_samples(waveform)
     resampled = soxr.resample(waveform, stream.sample_rate, SAMPLE_RATE)
     return Recording(resampled, stream.sample_rate, stream.codec, clipped / len(waveform))
 
 
-def check_samples(waveform: np.ndarray) -> None:
-    """Raise `Reject` for samples that no recorder writes."""
-    peak = np.maximum(waveform.max(), -waveform.min())  # NaN stays NaN
+def check_samples(samples: np.ndarray) -> float:
+    """The largest magnitude of some samples; raises `Reject` for what no recorder writes."""
+    peak = np.maximum(samples.max(), -samples.min())  # NaN stays NaN
     if not np.isfinite(peak):
         raise Reject("broken: samples that are no finite numbers")
     if peak > MAX_SAMPLE:
         raise Reject(f"broken: samples up to {peak:.2g}, where 1 is full scale")
+    return peak
 
 
 def read_recording(source: bytes | Path, max_seconds: float) -> Recording:
@@ -238,8 +227,9 @@ def frame_levels(waveform: np.ndarray) -> np.ndarray:
     """
     atom = SAMPLE_RATE // 200
     length, hop = round(FRAME_SECONDS * 200), round(HOP_SECONDS * 200)
-    atoms = np.pad(waveform, (0, max(length * atom - len(waveform), 0)))
-    atoms = atoms[: len(atoms) // atom * atom].reshape(-1, atom)
+    if len(waveform) < length * atom:
+        waveform = np.pad(waveform, (0, length * atom - len(waveform)))
+    atoms = waveform[: len(waveform) // atom * atom].reshape(-1, atom)
     energy = np.einsum("ij,ij->i", atoms, atoms)
     power = np.convolve(energy, np.ones(length, energy.dtype), "valid")[::hop] / (length * atom)
     return 10 * np.log10(np.maximum(power, 1e-10))
@@ -276,7 +266,7 @@ def bandwidth_hz(waveform: np.ndarray) -> float:
     if not len(frames):
         return 0.0
     spectrum = rfft(frames * HANN)
-    power = np.square(np.abs(spectrum)).mean(axis=0)
+    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0)
     return float(np.flatnonzero(power >= 1e-6 * power.max())[-1] * SAMPLE_RATE / 512)
 
 

@@ -63,11 +63,13 @@ def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.Da
 
     `empty` (length 0 along that axis) gives the part's shape and dtype where there is no array at all.
     """
-    joined = np.concatenate([empty, *arrays])
-    with open(path, "wb") as file:  # not np.save, which does not say why a write failed
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(joined))
-        file.write(joined.data)
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+    header = np.lib.format.header_data_from_array_1_0(empty)
+    header["shape"] = (int(lengths.sum()), *empty.shape[1:])
+    with open(path, "wb") as file:  # not np.save, which does not say why a write failed
+        np.lib.format.write_array_header_1_0(file, header)
+        for array in arrays:
+            file.write(array.data)
     return pd.DataFrame(
         {
             "part": int(path.stem.removeprefix("part-")),
