@@ -45,7 +45,8 @@ def main() -> None:
     classes, target = list(card.classes), score.target
     if target not in classes:
         raise InputError(f"params.yaml: score.target: no class {target!r}. The model's: {', '.join(classes)}")
-    clips = read_frame(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = read_frame(args.splits, ["clip_id", "client_id", "label", "split"])
+    clips = clips.merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     clips = clips[clips["split"].isin([*SPLITS, PROBE])].reset_index(drop=True)
     if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(classes):
         raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")

@@ -46,7 +46,8 @@ def main() -> None:
         for seconds in (params.window_seconds, params.window_hop_seconds)
     )
 
-    clips = read_frame(args.splits).merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    clips = read_frame(args.splits, ["clip_id", "label", "split"])
+    clips = clips.merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     clips = clips[clips["split"].isin(["train", "valid"])]  # a probe's label is no class
     classes = sorted(clips["label"].unique())
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}
