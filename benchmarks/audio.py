@@ -3,14 +3,11 @@
     python -m benchmarks.audio [RELEASES]
 
 Everything runs on one core, over the same clips, in one process but for ffmpeg's; RELEASES (default: data/sample) is a
-folder of Common Voice releases. Prints clips a second, the ratios, the bytes that a clip takes on disk, and the stages'
-peak memory for one and for eight times the clips.
+folder of Common Voice releases. Prints clips a second, the ratios, and the bytes that a clip takes on disk.
 """
 
 import io
 import os
-import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,7 +26,7 @@ from scipy.signal import spectrogram as scipy_spectrogram
 
 from accent.audio import SAMPLE_RATE, DecodeParams
 from accent.params import load_params
-from accent.parts import part_name, read_index
+from accent.parts import part_name
 from accent.spectrogram import SpectrogramParams
 from stages.decode import decode_part
 from stages.spectrogram import spectrogram_part
@@ -147,31 +144,6 @@ def run_stage(name: str, *arguments: str | Path) -> None:
     subprocess.run(command, check=True, capture_output=True)
 
 
-def repeat_release(releases: Path, target: Path, times: int) -> None:
-    """A release whose clips all stand there `times` times, under other names."""
-    for tsv in sorted(releases.rglob("validated.tsv")):
-        locale = target / tsv.parent.name
-        (locale / "clips").mkdir(parents=True)
-        rows = pd.read_csv(tsv, sep="\t", dtype=str, keep_default_na=False, quoting=3)
-        tables = []
-        for number in range(times):
-            names = f"{number}_" + rows["path"]
-            for old, new in zip(rows["path"], names, strict=True):
-                shutil.copy(tsv.parent / "clips" / old, locale / "clips" / new)
-            tables.append(rows.assign(path=names))
-        pd.concat(tables).to_csv(locale / "validated.tsv", sep="\t", index=False, quoting=3, escapechar="\\")
-
-
-def peak_memory(releases: Path, folder: Path) -> tuple[int, float]:
-    """Clips, and the largest resident memory in MB of any process of the decode and spectrogram stages."""
-    run_stage("ingest", releases, "data/exclusions.csv", folder / "clips")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    run_stage("decode", folder / "clips", folder / "waveforms")
-    run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return len(read_index(folder / "waveforms")), max(before, after) / 1024
-
-
 def main() -> None:
     releases = Path(sys.argv[1] if len(sys.argv) > 1 else "data/sample")
     cores = os.sched_getaffinity(0)
@@ -184,9 +156,10 @@ def main() -> None:
         rows = pd.concat([pd.read_parquet(part, columns=["locale", "path"]) for part in parts])
         found = {path.name: path for path in releases.rglob("clips/*")}
         paths = [found[name] for name in rows["path"]]
+        some = paths[:: max(len(paths) // 40, 1)]  # of every kind: it takes long
         rates = {
             "ours: decode and spectrogram stages": clips_a_second(ours, parts),
-            "the experiment: ffmpeg, scipy, matplotlib PNG": clips_a_second(the_experiment, paths[:40], repeats=1),
+            "the experiment: ffmpeg, scipy, matplotlib PNG": clips_a_second(the_experiment, some, repeats=1),
             "datasets, torchcodec, torchaudio": clips_a_second(hugging_face, paths),
             "lhotse, filter banks": clips_a_second(lhotse_features, paths),
             "fastai, torchcodec, torchaudio, on the fly": clips_a_second(on_the_fly, paths),
@@ -200,14 +173,10 @@ def main() -> None:
         run_stage("decode", folder / "clips", folder / "waveforms")
         run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
         with tempfile.TemporaryDirectory() as pictures:
-            count = the_experiment(paths[:40], Path(pictures))
+            count = the_experiment(some, Path(pictures))
             print(f"bytes a clip: WAV and PNG of the experiment {bytes_a_clip(Path(pictures), count):,.0f}")
         for name in ("clips", "waveforms", "spectrograms"):
             print(f"bytes a clip: {name} {bytes_a_clip(folder / name, len(paths)):,.0f}")
-        for times in (1, 8):
-            repeat_release(releases, folder / f"x{times}", times)
-            count, megabytes = peak_memory(folder / f"x{times}", folder / f"out{times}")
-            print(f"{count:8,} clips through the stages: peak memory of a process {megabytes:,.0f} MB")
 
 
 if __name__ == "__main__":

@@ -7,17 +7,14 @@ three read once. Everything that the stage reads but the index is left out of it
 """
 
 import argparse
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from accent.parts import INDEX
+from benchmarks.usage import stage_usage
 
 CLIPS_A_SPEAKER = 17
 
@@ -46,15 +43,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         make_index(args.clips).to_parquet(folder / INDEX, index=False)
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-m", "stages.split", folder, folder / "splits.parquet"], capture_output=True, text=True
-        )
-        seconds = time.perf_counter() - began
-        print(done.stdout or done.stderr, end="")
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-        print(f"{args.clips:,} clips: {seconds:.0f} s, peak memory {peak:.1f} GB")
-        sys.exit(done.returncode)
+        usage = stage_usage("split", folder, folder / "splits.parquet")
+        print(usage.output, end="")
+        print(f"{args.clips:,} clips: {usage.seconds:.0f} s, peak memory {usage.peak_mb / 1000:.1f} GB")
 
 
 if __name__ == "__main__":
