@@ -27,6 +27,7 @@ MAX_MEMBERS = 5_000_000
 MAX_EXPANSION = 20
 FREE_BYTES = 2**26  # that a small archive, of tables alone for instance, may expand to all the same
 MAX_SIZE = 2**50  # of a member; larger numbers do not fit where sizes are kept
+BUFFER = 2**20  # of an archive: gzip reads 8 kB at a time, each of which would be a call to the system
 MAX_HEADER_BYTES = 2**16  # of an extended header, which holds a name and some dates
 MAX_EXTENDED = 8  # such headers before a member; GNU tar and pax write two at most
 PAX_RECORD = re.compile(rb"(\d{1,5}) ([^=\n]+)=")  # its length, keyword and, up to a newline, value (POSIX.1-2001)
@@ -96,21 +97,17 @@ def open_archive(path: Path) -> Iterator[Iterator[tuple[TarInfo, Content]]]:
     Raises `InputError` for an archive that is damaged or cut off, or larger in any way than a release can be.
     """
     try:
-        with _progress(path) as raw, nullcontext(raw) if path.suffix == ".tar" else gzip.open(raw) as file:
-            yield _members(_Stream(file, raw))
+        with (
+            open(path, "rb", BUFFER) as raw,
+            nullcontext(raw) if path.suffix == ".tar" else gzip.open(raw) as file,
+            tqdm(total=path.stat().st_size, desc=path.name, mininterval=1, unit="B", unit_scale=True) as progress,
+        ):
+            yield _members(_Stream(file, raw), progress)
     except (EOFError, tarfile.TarError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: cut off or damaged ({error}). Download it again") from None
 
 
-@contextmanager
-def _progress(path: Path) -> Iterator[IO[bytes]]:
-    with open(path, "rb") as raw:
-        size = path.stat().st_size
-        with tqdm.wrapattr(raw, "read", total=size, desc=path.name, mininterval=1, unit="B", unit_scale=True) as file:
-            yield file
-
-
-def _members(stream: _Stream) -> Iterator[tuple[TarInfo, Content]]:
+def _members(stream: _Stream, progress: tqdm) -> Iterator[tuple[TarInfo, Content]]:
     count = 0
     while member := _next_member(stream):
         count += 1
@@ -121,7 +118,9 @@ def _members(stream: _Stream) -> Iterator[tuple[TarInfo, Content]]:
         content = Content(stream, size)
         yield member, content
         stream.skip(content.left + -size % BLOCKSIZE)
+        progress.update(stream.raw.tell() - progress.n)
     stream.read_checksum()
+    progress.update(stream.raw.tell() - progress.n)
 
 
 def _next_member(stream: _Stream) -> TarInfo | None:

@@ -61,7 +61,7 @@ def check_rejects(rejects: Rejects, total: int, max_fraction: float, where: str)
 def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.DataFrame:
     """Write arrays joined along their first axis, and return their index columns.
 
-    `empty` (length 0 along that axis) has the shape and dtype that all of them must have; C-contiguous they must be too.
+    `empty` (length 0 along that axis) has the shape and dtype of all of them, which are C-contiguous.
     """
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     header = np.lib.format.header_data_from_array_1_0(empty)
