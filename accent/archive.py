@@ -118,7 +118,7 @@ def _members(stream: _Stream, progress: tqdm) -> Iterator[tuple[TarInfo, Content
         content = Content(stream, size)
         yield member, content
         stream.skip(content.left + -size % BLOCKSIZE)
-        progress.update(stream.raw.tell() - progress.n)
+        progress.update(min(stream.raw.tell(), progress.total) - progress.n)
     stream.read_checksum()
     progress.update(stream.raw.tell() - progress.n)
 

@@ -169,7 +169,7 @@ def read_pieces(source: bytes | Path, piece_seconds: float) -> Iterator[Recordin
     blocks: list[np.ndarray] = []
     samples = clipped = 0
     for block in _cut_at(stream.blocks, size):
-        if check_samples(block) >= CLIPPED:
+        if peak_of(block) >= CLIPPED:
             clipped += np.count_nonzero(np.abs(block).max(axis=0) >= CLIPPED)
         blocks.append(block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32))
         samples += block.shape[1]
@@ -201,7 +201,7 @@ def _recording(blocks: list[np.ndarray], stream: Stream, clipped: int) -> Record
     return Recording(resampled, stream.sample_rate, stream.codec, clipped / len(waveform))
 
 
-def check_samples(samples: np.ndarray) -> float:
+def peak_of(samples: np.ndarray) -> float:
     """The largest magnitude of some samples; raises `Reject` for what no recorder writes."""
     peak = np.maximum(samples.max(), -samples.min())  # NaN stays NaN
     if not np.isfinite(peak):

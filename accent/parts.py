@@ -61,7 +61,7 @@ def check_rejects(rejects: Rejects, total: int, max_fraction: float, where: str)
 def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.DataFrame:
     """Write arrays joined along their first axis, and return their index columns.
 
-    `empty` (length 0 along that axis) has the shape and dtype of all of them, which are C-contiguous.
+    `empty` (length 0 along that axis) has the shape and dtype of all of them.
     """
     lengths = np.array([len(array) for array in arrays], dtype=np.int64)
     header = np.lib.format.header_data_from_array_1_0(empty)
@@ -69,7 +69,7 @@ def write_part(path: Path, arrays: list[np.ndarray], empty: np.ndarray) -> pd.Da
     with open(path, "wb") as file:  # not np.save, which does not say why a write failed
         np.lib.format.write_array_header_1_0(file, header)
         for array in arrays:
-            file.write(array.data)
+            file.write(np.ascontiguousarray(array, empty.dtype).data)
     return pd.DataFrame(
         {
             "part": int(path.stem.removeprefix("part-")),

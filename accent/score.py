@@ -24,7 +24,7 @@ from rich.table import Table
 from scipy.special import expit, softmax
 from tqdm import tqdm
 
-from accent.audio import CLIPPED, SAMPLE_RATE, Recording, check_samples, read_pieces, too_little, trim
+from accent.audio import CLIPPED, SAMPLE_RATE, Recording, peak_of, read_pieces, too_little, trim
 from accent.errors import InputError, Reject, run
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, load_model, window_logits
@@ -35,7 +35,7 @@ from accent.spectrogram import log_mel
 from accent.typicality import COUNT, clip_features
 
 UNSURE = "unsure"
-BATCH_SIZE = 16  # windows at once: more are no faster on a CPU, and need more memory
+BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
 AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".flac", ".webm", ".mka", ".3gp")
 BARS = "▁▂▃▄▅▆▇█"
 BARS_SHOWN = 16
@@ -148,8 +148,8 @@ class Scorer:
             raise Reject(f"not a waveform: {take.dtype} of shape {take.shape}, needed is float of shape (samples,)")
         for first in range(0, len(take), size := round(seconds * SAMPLE_RATE)):
             waveform = take[first : first + size].astype(np.float32)
-            check_samples(waveform)
-            yield Recording(waveform, SAMPLE_RATE, "waveform", float(np.mean(np.abs(waveform) >= CLIPPED)))
+            clipped = np.mean(np.abs(waveform) >= CLIPPED) if peak_of(waveform) >= CLIPPED else 0.0
+            yield Recording(waveform, SAMPLE_RATE, "waveform", float(clipped))
 
     def score(self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None) -> Score:
         """The score of a recording of any length, in bounded memory.

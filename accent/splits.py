@@ -37,13 +37,13 @@ def make_splits(index: pd.DataFrame, params: SplitParams, probes: Collection[str
     """The clips of `index` with their `split`, and for those of split `unused` the `reason`.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
-    divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split, with
-    the classes in proportion (`StratifiedGroupKFold`). Apart from the folds are the clips whose label is one of
-    `probes`, which are split `probe`, and those of `train_segments` (Common Voice's column `segment`), which are
-    train. A speaker of test or of a probe, and a sentence that speakers of several splits read, stays there, or else
-    in valid; elsewhere the clips are unused. In train and valid a speaker has at most `max_clips_per_speaker` clips,
-    and with `balance` every class equally many. `group_by: none` ignores speakers and sentences, to show what that
-    would have claimed.
+    divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split,
+    with the classes in proportion (`StratifiedGroupKFold`), and in bundles where there are over `MAX_GROUPS`. Apart
+    from the folds are the clips whose label is one of `probes`, which are split `probe`, and those of
+    `train_segments` (Common Voice's column `segment`), which are train. A speaker of test or of a probe, and a
+    sentence that speakers of several splits read, stays there, or else in valid; elsewhere the clips are unused. In
+    train and valid a speaker has at most `max_clips_per_speaker` clips, and with `balance` every class equally
+    many. `group_by: none` ignores speakers and sentences, to show what that would have claimed.
 
     Raises `InputError` where a class has too few speakers to be in every split.
     """
@@ -73,9 +73,10 @@ def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np
     """Mask of one of `folds` parts, each with the classes in proportion and, if they are grouped, whole speakers."""
     kind = StratifiedGroupKFold if params.group_by == "speaker" else StratifiedKFold
     splitter = kind(folds, shuffle=True, random_state=params.seed)
-    # Numbers in the order of the names, which scikit-learn sorts in less time; more speakers than it can divide in a
-    # few seconds are divided in bundles.
-    groups = pd.factorize(clips["client_id"], sort=True)[0] % MAX_GROUPS if params.group_by == "speaker" else None
+    groups = None
+    if params.group_by == "speaker":
+        # Numbers in the order of the names: the folds are the same, and sorting them takes scikit-learn less time.
+        groups = pd.factorize(clips["client_id"], sort=True)[0] % MAX_GROUPS
     mask = np.zeros(len(clips), dtype=bool)
     try:
         mask[list(splitter.split(clips, clips["label"], groups))[fold][1]] = True

@@ -16,23 +16,26 @@ from pathlib import Path
 
 import numpy as np
 from fastai.callback.tracker import SaveModelCallback
+from fastai.torch_core import set_seed
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
 from accent.intervals import say_interval, speaker_intervals
 from accent.params import load_params
+from accent.probes import EvaluateParams
 from accent.ranking import auc
 from accent.refusal import ScoreParams
 from accent.tables import read_frame
 from accent.training import TrainParams
 from benchmarks.audio import the_experiment
 
-BATCH, LEARNING_RATE, RESAMPLES = 64, 0.003, 2000
+BATCH, LEARNING_RATE = 64, 0.003
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--epochs", type=int, default=load_params("train", TrainParams).epochs)
     args = parser.parse_args()
+    resampling = load_params("evaluate", EvaluateParams)
     target = load_params("score", ScoreParams).target
     clips = read_frame(Path("data/splits.parquet"), ["clip_id", "client_id", "label", "split"])
     ours = read_frame(Path("data/predictions.parquet"), ["clip_id", f"probability_{target}"])
@@ -43,6 +46,7 @@ def main() -> None:
         folder = Path(temporary)
         the_experiment([recordings[name] for name in [*learned["clip_id"], *test["clip_id"]]], folder)
         table = learned.assign(picture=learned["clip_id"] + ".png", is_valid=learned["split"] == "valid")
+        set_seed(1, reproducible=True)
         dls = ImageDataLoaders.from_df(
             table,
             folder,
@@ -51,7 +55,6 @@ def main() -> None:
             valid_col="is_valid",
             item_tfms=Resize(224),
             bs=BATCH,
-            seed=1,
         )
         learn = vision_learner(dls, resnet18, pretrained=False, path=folder)
         began = time.perf_counter()
@@ -71,7 +74,7 @@ def main() -> None:
         return {**found, "difference": found["ours"] - found["the weekend way"]}
 
     everything = metric(np.arange(len(test)))
-    intervals = speaker_intervals(metric, test["client_id"], RESAMPLES, 1, positive)
+    intervals = speaker_intervals(metric, test["client_id"], resampling.resamples, resampling.seed, positive)
     print(f"{len(learned):,} clips to learn from, {len(test):,} to test, {args.epochs} epochs in {seconds:.0f} s")
     for name, value in everything.items():
         print(f"ROC AUC, {name}: {value:.3f} {say_interval(intervals[name])}")

@@ -26,19 +26,21 @@ class Usage(NamedTuple):
 
 
 def stage_usage(name: str, *arguments: str | Path, cwd: Path = ROOT) -> Usage:
-    """Run a stage in `cwd`, and say what it took; raises `CalledProcessError` where it fails."""
+    """Run a stage in `cwd`, and say what it took; where it fails it says why, and this process ends too."""
     command = [sys.executable, "-m", "benchmarks.usage", sys.executable, "-m", f"stages.{name}", *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, cwd=cwd, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
     return Usage(**json.loads(done.stdout.splitlines()[-1]))
 
 
 def main() -> None:
     began = time.perf_counter()
-    done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, text=True)
     seconds = time.perf_counter() - began
     if done.returncode:
-        sys.exit(done.stdout)
+        sys.exit(done.returncode)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     usage = Usage(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6, done.stdout)
     print(json.dumps(usage._asdict()))

@@ -175,6 +175,7 @@ def broken_inputs(tone) -> dict[str, tuple[bytes, str]]:
     m4a = with_ffmpeg(tone(300, 2.0, 48000), 48000, "mp4", "aac")
     nan = tone(300, 2.0)
     nan[100] = np.nan
+    opposite = np.stack([3000 * tone(300, 2.0), -3000 * tone(300, 2.0)], axis=1)  # whose mean is silence
     playlist = b"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile:///etc/passwd\n#EXT-X-ENDLIST\n"
     return {
         "empty": (b"", "empty: 0 bytes"),
@@ -185,6 +186,7 @@ def broken_inputs(tone) -> dict[str, tuple[bytes, str]]:
         "no samples": (with_soundfile(np.zeros(0), SAMPLE_RATE, "WAV", "FLOAT"), "empty: no samples"),
         "truncated m4a": (m4a[: len(m4a) // 2], "not audio"),
         "nan": (with_soundfile(nan, SAMPLE_RATE, "WAV", "FLOAT"), "broken: samples that are no finite numbers"),
+        "huge": (with_soundfile(opposite, SAMPLE_RATE, "WAV", "FLOAT"), "broken: samples up to 1.5e+03, where 1 is"),
         "short": (with_soundfile(tone(300, 0.1), SAMPLE_RATE, "WAV", "FLOAT"), "too short: 0.10 s"),
         "long": (with_soundfile(tone(300, 31), SAMPLE_RATE, "WAV", "FLOAT"), "too long: over 30 s"),
         "silent": (with_soundfile(0 * tone(300, 2.0), SAMPLE_RATE, "WAV", "FLOAT"), "silent"),
