@@ -259,7 +259,7 @@ def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
     set_params(workdir, {"ingest": {"classes": {"french": {"locale": "fr"}}, "clips_per_part": 3}})
     stage("ingest", "raw", EXCLUSIONS, "clips", cwd=workdir)
     done = stage("decode", "clips", "waveforms", cwd=workdir, ok=False)
-    assert "13 of 21 clips rejected, more than max_reject_fraction=0.1 allows (" in done.stderr
+    assert "14 of 22 clips rejected, more than max_reject_fraction=0.1 allows (" in done.stderr
     assert not (workdir / "waveforms").exists()
 
     set_params(workdir, {"decode": {"max_reject_fraction": 0.7}})
@@ -267,7 +267,7 @@ def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
     rejects = read_rejects(workdir / "waveforms")
     assert sorted(rejects) == sorted(name.removesuffix(".mp3") for name in bad)
     assert rejects["bad_text"].startswith("not audio")
-    assert "8 clips, 13 rejected (" in done.stdout
+    assert "8 clips, 14 rejected (" in done.stdout
 
 
 def test_the_number_of_workers_changes_no_byte(workdir):
