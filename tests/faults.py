@@ -72,8 +72,14 @@ class Project:
 
     def start(self, command: str) -> subprocess.Popen:
         """A command in a process group of its own, as a shell at a terminal starts it."""
+
+        def listen() -> None:  # a campaign that runs in the background was itself started deaf to SIGINT
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        return subprocess.Popen(shlex.split(command), cwd=self.folder, env=ENV, start_new_session=True, **pipes)
+        return subprocess.Popen(
+            shlex.split(command), cwd=self.folder, env=ENV, start_new_session=True, preexec_fn=listen, **pipes
+        )
 
     def read_lock(self) -> bytes:
         return (self.folder / "dvc.lock").read_bytes()
