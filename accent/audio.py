@@ -169,8 +169,7 @@ def read_pieces(source: bytes | Path, piece_seconds: float) -> Iterator[Recordin
     blocks: list[np.ndarray] = []
     samples = clipped = 0
     for block in _cut_at(stream.blocks, size):
-        if peak_of(block) >= CLIPPED:
-            clipped += np.count_nonzero(np.abs(block).max(axis=0) >= CLIPPED)
+        clipped += count_clipped(block)
         blocks.append(block[0] if len(block) == 1 else block.mean(axis=0, dtype=np.float32))
         samples += block.shape[1]
         if samples == size:
@@ -201,14 +200,14 @@ def _recording(blocks: list[np.ndarray], stream: Stream, clipped: int) -> Record
     return Recording(resampled, stream.sample_rate, stream.codec, clipped / len(waveform))
 
 
-def peak_of(samples: np.ndarray) -> float:
-    """The largest magnitude of some samples; raises `Reject` for what no recorder writes."""
+def count_clipped(samples: np.ndarray) -> int:
+    """How many samples (channels, n) are clipped in any channel; raises `Reject` for what no recorder writes."""
     peak = np.maximum(samples.max(), -samples.min())  # NaN stays NaN
     if not np.isfinite(peak):
         raise Reject("broken: samples that are no finite numbers")
     if peak > MAX_SAMPLE:
         raise Reject(f"broken: samples up to {peak:.2g}, where 1 is full scale")
-    return peak
+    return np.count_nonzero(np.abs(samples).max(axis=0) >= CLIPPED) if peak >= CLIPPED else 0
 
 
 def read_recording(source: bytes | Path, max_seconds: float) -> Recording:

@@ -24,7 +24,7 @@ from rich.table import Table
 from scipy.special import expit, softmax
 from tqdm import tqdm
 
-from accent.audio import CLIPPED, SAMPLE_RATE, Recording, peak_of, read_pieces, too_little, trim
+from accent.audio import SAMPLE_RATE, Recording, count_clipped, read_pieces, too_little, trim
 from accent.errors import InputError, Reject, run
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, load_model, window_logits
@@ -148,8 +148,8 @@ class Scorer:
             raise Reject(f"not a waveform: {take.dtype} of shape {take.shape}, needed is float of shape (samples,)")
         for first in range(0, len(take), size := round(seconds * SAMPLE_RATE)):
             waveform = take[first : first + size].astype(np.float32)
-            clipped = np.mean(np.abs(waveform) >= CLIPPED) if peak_of(waveform) >= CLIPPED else 0.0
-            yield Recording(waveform, SAMPLE_RATE, "waveform", float(clipped))
+            clipped = count_clipped(waveform[np.newaxis]) / len(waveform)
+            yield Recording(waveform, SAMPLE_RATE, "waveform", clipped)
 
     def score(self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None) -> Score:
         """The score of a recording of any length, in bounded memory.

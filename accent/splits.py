@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Collection
+from itertools import islice
 from typing import Annotated, Literal
 
 import numpy as np
@@ -79,7 +80,8 @@ def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np
         groups = pd.factorize(clips["client_id"], sort=True)[0] % MAX_GROUPS
     mask = np.zeros(len(clips), dtype=bool)
     try:
-        mask[list(splitter.split(clips, clips["label"], groups))[fold][1]] = True
+        _, chosen = next(islice(splitter.split(clips, clips["label"], groups), fold, None))
+        mask[chosen] = True
     except ValueError as error:
         raise InputError(f"split: {error}. Lower split.folds or split.valid_folds, or ingest more") from None
     return mask

@@ -28,6 +28,7 @@ from accent.audio import SAMPLE_RATE, DecodeParams
 from accent.params import load_params
 from accent.parts import part_name
 from accent.spectrogram import SpectrogramParams
+from benchmarks.usage import stage_usage
 from stages.decode import decode_part
 from stages.spectrogram import spectrogram_part
 
@@ -139,11 +140,6 @@ def clips_a_second(function: Callable[[list[Path], Path], int], inputs: list[Pat
     return best
 
 
-def run_stage(name: str, *arguments: str | Path) -> None:
-    command = [sys.executable, "-m", f"stages.{name}", *map(str, arguments)]
-    subprocess.run(command, check=True, capture_output=True)
-
-
 def main() -> None:
     releases = Path(sys.argv[1] if len(sys.argv) > 1 else "data/sample")
     cores = os.sched_getaffinity(0)
@@ -151,7 +147,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_stage("ingest", releases, "data/exclusions.csv", folder / "clips")
+        stage_usage("ingest", releases, "data/exclusions.csv", folder / "clips")
         parts = sorted((folder / "clips").glob("part-*.parquet"))
         rows = pd.concat([pd.read_parquet(part, columns=["locale", "path"]) for part in parts])
         found = {path.name: path for path in releases.rglob("clips/*")}
@@ -170,8 +166,8 @@ def main() -> None:
         best = next(iter(rates.values()))
         for name, rate in rates.items():
             print(f"{name:48} {rate:8.1f} clips/s   ours is {best / rate:6.1f} times as fast")
-        run_stage("decode", folder / "clips", folder / "waveforms")
-        run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
+        stage_usage("decode", folder / "clips", folder / "waveforms")
+        stage_usage("spectrogram", folder / "waveforms", folder / "spectrograms")
         with tempfile.TemporaryDirectory() as pictures:
             count = the_experiment(some, Path(pictures))
             print(f"bytes a clip: WAV and PNG of the experiment {bytes_a_clip(Path(pictures), count):,.0f}")

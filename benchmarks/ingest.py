@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.audio import run_stage
+from benchmarks.usage import stage_usage
 
 REPEATS = 3
 
@@ -32,7 +32,7 @@ def main() -> None:
             subprocess.run(["tar", "-xzf", archive, "-C", folder], check=True)
 
     def ours(folder: Path) -> None:
-        run_stage("ingest", args.releases, "data/exclusions.csv", folder / "clips")
+        stage_usage("ingest", args.releases, "data/exclusions.csv", folder / "clips")
 
     seconds = {}
     for name, way in {"the ingest stage": ours, "gzip -dc": gzip, "tar -xzf": tar}.items():

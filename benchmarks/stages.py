@@ -30,7 +30,7 @@ def run_stages(releases: Path, folder: Path, per_class: int, width: int | None) 
     """How many clips were decoded, and what each stage took, with at most so many clips a class (0: all)."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text())
     params["ingest"]["max_clips_per_class"] = per_class
-    params["train"] |= {"epochs": 1, "windows_per_clip": 1, **({"width": width} if width else {})}
+    params["train"] |= {"epochs": 1, "windows_per_clip": 1, "width": width or params["train"]["width"]}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     paths = {"RELEASES": releases.absolute(), "EXCLUSIONS": ROOT / "data" / "exclusions.csv"}
     usages = {

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.audio import run_stage
+from benchmarks.usage import stage_usage
 
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
 COMMANDS = {
@@ -53,7 +53,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_stage("ingest", args.releases, "data/exclusions.csv", folder / "clips")
+        stage_usage("ingest", args.releases, "data/exclusions.csv", folder / "clips")
         print("| kept as | files | " + " | ".join(f"`dvc {name}`" for name in COMMANDS) + " |")
         print("|---|---|" + "---|" * len(COMMANDS))
         for name, source in (("parts", folder / "clips"), ("one file a clip", args.releases)):

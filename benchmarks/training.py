@@ -26,7 +26,8 @@ from accent.parts import Parts, read_index
 from accent.spectrogram import SpectrogramParams
 from accent.training import TrainParams, make_learner, training_dls
 from accent.windows import window_frames
-from benchmarks.audio import run_stage, the_experiment
+from benchmarks.audio import the_experiment
+from benchmarks.usage import stage_usage
 
 CLIPS = 320
 
@@ -77,9 +78,9 @@ def main() -> None:
     window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        run_stage("ingest", "data/sample", "data/exclusions.csv", folder / "clips")
-        run_stage("decode", folder / "clips", folder / "waveforms")
-        run_stage("spectrogram", folder / "waveforms", folder / "spectrograms")
+        stage_usage("ingest", "data/sample", "data/exclusions.csv", folder / "clips")
+        stage_usage("decode", folder / "clips", folder / "waveforms")
+        stage_usage("spectrogram", folder / "waveforms", folder / "spectrograms")
         rows = read_index(folder / "spectrograms").iloc[:CLIPS]
         labels = pd.read_parquet(folder / "waveforms" / "index.parquet").iloc[:CLIPS]["label"]
         clips = (Parts(folder / "spectrograms", rows), labels)

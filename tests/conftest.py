@@ -20,6 +20,14 @@ NEW = (
 )
 OLD = "client_id path sentence up_votes down_votes age gender accent locale segment"
 
+# The stages before training, with the arguments for a folder of their own.
+FIRST_STAGES = {
+    "ingest": [str(SAMPLE), str(EXCLUSIONS), "clips"],
+    "decode": ["clips", "waveforms"],
+    "spectrogram": ["waveforms", "spectrograms"],
+    "split": ["waveforms", "splits.parquet"],
+}
+
 # Settings with which the whole pipeline runs in half a minute.
 TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
@@ -90,10 +98,8 @@ def prepare_training(folder: Path, settings: dict) -> Path:
     """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, with `settings`."""
     shutil.copy(ROOT / "params.yaml", folder)
     set_params(folder, settings)
-    stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=folder)
-    stage("decode", "clips", "waveforms", cwd=folder)
-    stage("spectrogram", "waveforms", "spectrograms", cwd=folder)
-    stage("split", "waveforms", "splits.parquet", cwd=folder)
+    for name, arguments in FIRST_STAGES.items():
+        stage(name, *arguments, cwd=folder)
     return folder
 
 

@@ -14,7 +14,7 @@ from accent.errors import InputError
 from accent.outputs import output_file, output_folder
 from accent.parallel import map_parts
 from accent.parts import Parts, checksum, read_index, write_part
-from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
+from tests.conftest import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, prepare_training, stage
 
 
 def fill(rows: pd.DataFrame, target: Path, offset: int) -> tuple[pd.DataFrame, list]:
@@ -154,52 +154,41 @@ def check_full_disk(done: subprocess.CompletedProcess, folder: Path, reason: str
     assert list(folder.iterdir()) == []
 
 
-STAGES = ["ingest", "decode", "spectrogram", "split"]
-
-
 @pytest.fixture
-def chain(workdir: Path) -> dict[str, list[str]]:
-    """The arguments of the first stages, all of whose inputs exist."""
-    set_params(workdir, {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}})
-    arguments = {
-        "ingest": [str(SAMPLE), str(EXCLUSIONS), "clips"],
-        "decode": ["clips", "waveforms"],
-        "spectrogram": ["waveforms", "spectrograms"],
-        "split": ["waveforms", "splits.parquet"],
-    }
-    for name in STAGES:
-        stage(name, *arguments[name], cwd=workdir)
-    return arguments
+def prepared(tmp_path: Path) -> Path:
+    """A folder in which the inputs of the first stages exist."""
+    settings = {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}}
+    return prepare_training(tmp_path, settings)
 
 
-def test_a_full_disk_is_one_line_and_leaves_nothing(workdir, chain):
+def test_a_full_disk_is_one_line_and_leaves_nothing(prepared):
     """On a tmpfs of one page where the machine lets us mount one; the writer's failure is the kernel's own."""
-    small = workdir / "small"
+    small = prepared / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"this machine lets no test mount a file system: {mounted.stderr.decode().strip()}")
     try:
-        for name in STAGES:
-            done = stage(name, *chain[name][:-1], small / "out", cwd=workdir, ok=False)
+        for name, (*inputs, _) in FIRST_STAGES.items():
+            done = stage(name, *inputs, small / "out", cwd=prepared, ok=False)
             check_full_disk(done, small, "No space left on device. Free some space, then run the same command again.")
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_writer_that_fails_is_one_line_and_leaves_nothing(workdir, chain):
+def test_a_writer_that_fails_is_one_line_and_leaves_nothing(prepared):
     """The kernel refuses files over 2 kB, which needs no privilege; the error is another one (EFBIG)."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    out = workdir / "out"
+    out = prepared / "out"
     out.mkdir()
-    for name in STAGES:
+    for name, (*inputs, _) in FIRST_STAGES.items():
         done = subprocess.run(
-            [sys.executable, "-m", f"stages.{name}", *chain[name][:-1], out / "result"],
-            cwd=workdir,
+            [sys.executable, "-m", f"stages.{name}", *inputs, out / "result"],
+            cwd=prepared,
             env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             preexec_fn=limit,
             capture_output=True,
