@@ -59,9 +59,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isi
 
 @params
 class ClassFilter:
-    """Which rows of the corpus make a class; an empty filter takes every row."""
+    """Which rows of the corpus make a class; a filter with nothing but a locale takes every row of it."""
 
-    locale: str
+    locale: str  # "" is any
     accents: Names = ()
     variant: Names = ()
     gender: Names = ()
@@ -348,7 +348,7 @@ def _in_any_class(rows: pd.DataFrame, classes: Sequence[ClassFilter]) -> np.ndar
 
 def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.Series]]:
     """For each condition of a filter, the column it looks at and which rows meet it."""
-    yield "locale", rows["locale"] == wanted.locale
+    yield "locale", (rows["locale"] == wanted.locale) | (not wanted.locale)
     if wanted.accents:  # a speaker may state several, separated by "," (and by "|" in some releases)
         names = "|".join(map(re.escape, wanted.accents))
         yield "accents", rows["accents"].str.contains(rf"(?:^|[,|])\s*(?:{names})\s*(?:$|[,|])", case=False)

@@ -119,11 +119,17 @@ class ResNet(nn.Module):
         self.channels = outputs
         return nn.Sequential(first, *(block(outputs, width, 1, None, nn.Identity()) for _ in range(blocks - 1)))
 
+    def _map(self, batch: Tensor) -> Tensor:
+        batch = self.maxpool(self.relu(self.bn1(self.conv1(batch))))
+        return self.layer4(self.layer3(self.layer2(self.layer1(batch))))
+
+    def columns(self, batch: Tensor) -> Tensor:
+        """The last layer's map without its height: (batch, channels, columns), the mean over each column."""
+        return self._map(batch).mean(dim=2)
+
     def features(self, batch: Tensor) -> Tensor:
         """What the last layer judges by: (batch, channels), the mean over the picture."""
-        batch = self.maxpool(self.relu(self.bn1(self.conv1(batch))))
-        batch = self.layer4(self.layer3(self.layer2(self.layer1(batch))))
-        return self.avgpool(batch).flatten(1)
+        return self.avgpool(self._map(batch)).flatten(1)
 
     def forward(self, batch: Tensor) -> Tensor:
         return self.fc(self.features(batch))

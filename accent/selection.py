@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
@@ -18,12 +19,21 @@ from accent.tables import write_table
 @params
 class IngestParams:
     releases: Path
-    classes: dict[str, ClassFilter]
+    classes: dict[str, ClassFilter] | Literal["all"]
     max_clips_per_class: NonNegativeInt
     max_clips_per_speaker: NonNegativeInt
     seed: Seed
     clips_per_part: PositiveInt
     max_reject_fraction: Fraction
+
+    @property
+    def filters(self) -> list[ClassFilter]:
+        """What is read of the releases: with `classes: all`, every row."""
+        return [ClassFilter(locale="")] if self.classes == "all" else list(self.classes.values())
+
+    def labels(self, rows: pd.DataFrame) -> pd.Series:
+        """The class name of each row, "" for none; with `classes: all` it is the locale."""
+        return rows["locale"] if self.classes == "all" else assign_classes(rows, self.classes, "ingest.classes")
 
 
 def select_clips(
@@ -46,8 +56,11 @@ def select_clips(
     rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
     probed = assign_classes(rows, probes, "evaluate.probes")
-    rows.insert(1, "label", probed.where(probed != "", assign_classes(rows, params.classes, "ingest.classes")))
+    rows.insert(1, "label", probed.where(probed != "", params.labels(rows)))
     rows = rows[rows["label"] != ""]
+    classes = sorted(set(rows["label"]) - set(probes)) if params.classes == "all" else list(params.classes)
+    # An empty client_id is an unknown speaker: each such clip counts as a speaker of its own, never all as one person.
+    rows["client_id"] = rows["client_id"].where(rows["client_id"] != "", "unknown:" + rows["clip_id"])
 
     repeated = rows["clip_id"].duplicated()
     passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
@@ -55,7 +68,7 @@ def select_clips(
     excluded = rows["clip_id"].isin(list(exclusions))
     passed_over += [(clip, f"excluded: {exclusions[clip]}") for clip in rows["clip_id"][excluded]]
     rows = rows[~excluded]
-    ambiguous = ~rows["label"].isin([*params.classes, *probes])
+    ambiguous = ~rows["label"].isin([*classes, *probes])
     missing = ~ambiguous & rows["container"].isna()
     large = ~ambiguous & (rows["size"] > MAX_CLIP_BYTES)
     pairs = rows.loc[ambiguous, ["clip_id", "label"]].itertuples(index=False)
@@ -64,7 +77,7 @@ def select_clips(
     rejects += [(clip, f"too large: over {MAX_CLIP_BYTES:,} bytes") for clip in rows["clip_id"][large]]
     rows = rows[~(ambiguous | missing | large)]
     check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
-    if empty := [label for label in [*params.classes, *probes] if label not in set(rows["label"])]:
+    if empty := [label for label in [*classes, *probes] if label not in set(rows["label"])]:
         found = count_kinds(rejects + passed_over) or "evaluate.probes took them"
         raise InputError(f"{empty[0]}: no clip of this class is left (of all: {found}). Mend the input")
     rows = draw(rows, params.seed, params.max_clips_per_speaker, params.max_clips_per_class)
@@ -94,12 +107,12 @@ def seeded_hash(seed: int, name: str) -> int:
 def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
     """A Parquet part: the clips' rows with their untouched `audio` bytes."""
     table = pa.Table.from_pandas(rows[["clip_id", "label", *COLUMNS]], preserve_index=False)
-    audio = [_read(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
+    audio = [read_clip(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
     # Encoded audio does not compress further: Parquet's own compression would only cost time.
     write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
 
 
-def _read(container: str, offset: float, size: float) -> bytes:
+def read_clip(container: str, offset: float, size: float) -> bytes:
     with open(container, "rb") as file:
         file.seek(int(offset))
         data = file.read(int(size))

@@ -29,11 +29,11 @@ def main() -> None:
     began = time.monotonic()
     params = load_params("ingest", IngestParams)
     probes = load_params("evaluate", EvaluateParams).probes
-    check_names(params.classes, probes)
+    check_names([] if params.classes == "all" else params.classes, probes)
     exclusions = read_exclusions(args.exclusions)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
-        sources = read_releases(args.releases, [*params.classes.values(), *probes.values()], spool)
+        sources = read_releases(args.releases, [*params.filters, *probes.values()], spool)
         rows, rejects, passed_over = select_clips(sources, params, probes, exclusions)
         starts = range(0, len(rows), params.clips_per_part)
         jobs = [
@@ -46,7 +46,7 @@ def main() -> None:
             pass
         write_rejects(partial, rejects + passed_over)
         shutil.rmtree(spool)
-    labels = ", ".join(f"{(rows['label'] == label).sum():,} {label}" for label in [*params.classes, *probes])
+    labels = ", ".join(f"{count:,} {label}" for label, count in rows["label"].value_counts(sort=False).items())
     strangers = len(exclusions) - sum(reason.startswith("excluded:") for _, reason in passed_over)
     print(
         f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "

@@ -1,0 +1,112 @@
+"""Distillation: train the student, and say how much of the teacher's frames it explains."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from fastai.callback.channelslast import ChannelsLast
+from fastai.data.core import DataLoaders
+from fastai.learner import Learner, Metric
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from torch import Tensor
+
+from accent.augment import AugmentParams
+from accent.callbacks import BFloat16, SeedEpochs
+from accent.model import build_model
+from accent.params import Fraction, Seed, params
+from accent.pretraining.student import Student, StudentLoss, pool_columns, refine_time
+from accent.windows import MAX_WINDOW_SECONDS
+
+
+@params
+class DistilParams:
+    arch: str
+    width: PositiveInt
+    antialias: bool
+    time_stride: Literal[4, 8, 16, 32]
+    window_seconds: Annotated[float, Field(ge=0.2, le=MAX_WINDOW_SECONDS)]
+    held_out_locales: tuple[str, ...]
+    held_out_share: Fraction
+    epochs: PositiveInt
+    windows_per_clip: PositiveInt
+    batch_size: PositiveInt
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat
+    precision: Literal["auto", "bfloat16", "float32"]
+    seed: Seed
+    augment: AugmentParams
+    keep: Literal["last"] = "last"  # the schedule ends with its lowest learning rate
+
+
+class ExplainedVariance(Metric):
+    """Explained variance of one of the teacher's layers over some of the validation windows, clip by clip.
+
+    `kinds` names the kind of each validation window; the windows come in their order.
+    """
+
+    def __init__(self, layer: int, place: slice, kinds: np.ndarray, kind: str) -> None:
+        self.place, self.wanted = place, torch.from_numpy(kinds == kind)
+        self._name = f"explained_{kind}_layer{layer}"
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def reset(self) -> None:
+        self.seen, self.errors, self.totals = 0, 0.0, 0.0
+
+    def accumulate(self, learn: Learner) -> None:
+        columns, truth = learn.pred[..., self.place].float(), pool_columns(learn.y[..., self.place], learn.pred.shape[1])
+        mask = self.wanted[self.seen : self.seen + len(columns)].to(columns.device)
+        self.seen += len(columns)
+        self.errors = self.errors + ((columns - truth) ** 2)[mask].sum(dtype=torch.float64)
+        self.totals = self.totals + (truth**2)[mask].sum(dtype=torch.float64)
+
+    @property
+    def value(self) -> float:
+        return float(1 - self.errors / max(float(self.totals), 1e-12))
+
+
+def make_student_learner(
+    dls: DataLoaders, params: DistilParams, layers: Sequence[int], kinds: np.ndarray, native: bool
+) -> Learner:
+    """A `Learner` over `dls` with a new student, whose initial weights depend on `params.seed` alone."""
+    torch.manual_seed(params.seed)
+    _, network = build_model(params.arch, 1, params.width, params.antialias)
+    refine_time(network, params.time_stride)
+    size = dls.one_batch()[1].shape[-1]
+    student = Student(network, size)
+    each = size // len(layers)
+    metrics = [
+        ExplainedVariance(layer, slice(number * each, (number + 1) * each), kinds, kind)
+        for kind in sorted(set(kinds))
+        for number, layer in enumerate(layers)
+    ]
+    callbacks = [SeedEpochs(params.seed), ChannelsLast(), *([BFloat16()] if native else [])]
+    return Learner(dls, student, loss_func=StudentLoss(), metrics=metrics, wd=params.weight_decay, cbs=callbacks)
+
+
+@torch.inference_mode()
+def explained_by_locale(learn: Learner, valid: pd.DataFrame, layers: Sequence[int]) -> dict[str, dict[str, float]]:
+    """Explained variance of each layer by locale of the validation windows; `valid` has a window's `label` a row."""
+    learn.model.eval()
+    errors, totals, seen = [], [], 0
+    each = None
+    for windows, frames in learn.dls.valid:
+        columns = learn.model(windows.as_subclass(Tensor)).float()
+        truth = pool_columns(frames.as_subclass(Tensor), columns.shape[1])
+        each = columns.shape[-1] // len(layers)
+        errors.append(((columns - truth) ** 2).sum(dim=1).unflatten(-1, (len(layers), each)).sum(dim=-1).cpu())
+        totals.append((truth**2).sum(dim=1).unflatten(-1, (len(layers), each)).sum(dim=-1).cpu())
+        seen += len(columns)
+    sums = pd.DataFrame(
+        torch.cat([torch.cat(errors), torch.cat(totals)], dim=1).double().numpy(),
+        columns=[f"{what}{layer}" for what in ("error", "total") for layer in layers],
+    )
+    by_locale = sums.groupby(valid["label"].to_numpy()).sum()
+    return {
+        locale: {f"layer{layer}": float(1 - row[f"error{layer}"] / row[f"total{layer}"]) for layer in layers}
+        for locale, row in by_locale.iterrows()
+    }

@@ -1,0 +1,105 @@
+"""What a trunk is worth before any fine-tuning: linear probes on labelled clips that took no part in pre-training."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.linear_model import LogisticRegressionCV
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from accent.audio import DecodeParams, decode_clip
+from accent.common_voice import ClassFilter, read_releases
+from accent.errors import InputError, Reject
+from accent.params import Seed, params
+from accent.selection import IngestParams, read_clip, select_clips
+from accent.spectrogram import SpectrogramParams, log_mel
+from accent.windows import even_windows
+
+FOLDS = 5
+STRENGTHS = np.logspace(-4, 1, 6)  # of the regression; the validation folds choose
+
+
+@params
+class ListenParams:
+    sets: dict[str, Path]
+    classes: dict[str, ClassFilter]
+    native: str
+    seed: Seed
+
+
+class Labelled(NamedTuple):
+    """Labelled clips: rows with `clip_id`, `label`, `client_id`, their waveforms and their spectrograms."""
+
+    rows: pd.DataFrame
+    waveforms: list[np.ndarray]
+    spectrograms: list[np.ndarray]
+
+
+def read_labelled(
+    releases: Path, ingest: IngestParams, decode: DecodeParams, spectrogram: SpectrogramParams
+) -> Labelled:
+    """All clips of the classes in a folder of releases, as `ingest`, `decode` and `spectrogram` would make them."""
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = read_releases(releases, ingest.filters, Path(scratch) / "spool")
+        rows, _, _ = select_clips(sources, ingest, {}, {})
+        kept, waveforms = [], []
+        for number, where in enumerate(rows[["container", "offset", "size"]].itertuples(index=False)):
+            try:
+                waveforms.append(decode_clip(read_clip(*where), decode)[0])
+            except Reject:
+                continue
+            kept.append(number)
+    rows = rows.iloc[kept].reset_index(drop=True)
+    return Labelled(rows, waveforms, [log_mel(waveform, spectrogram) for waveform in waveforms])
+
+
+@torch.inference_mode()
+def pooled_features(network: nn.Module, spectrograms: Sequence[np.ndarray], window: int, hop: int) -> np.ndarray:
+    """The mean of the network's features over each spectrogram's windows, (clips, channels)."""
+    found = []
+    for spectrogram in spectrograms:
+        _, windows = even_windows(spectrogram, window, hop)
+        cells = (torch.from_numpy(windows).float() / 255 - 0.5) / 0.25
+        found.append(network.features(cells).mean(dim=0).numpy())
+    return np.stack(found)
+
+
+@torch.inference_mode()
+def columns(network: nn.Module, head: nn.Module, spectrogram: np.ndarray, place: slice) -> Tensor:
+    """What the student says of a whole spectrogram: (columns, dimensions), those of `place`."""
+    cells = (torch.from_numpy(np.ascontiguousarray(spectrogram.T)).float()[None, None] / 255 - 0.5) / 0.25
+    return head(network.columns(cells))[0, place].T
+
+
+def by_speaker(clips: pd.DataFrame, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Folds of clips, as rows to learn from and rows to test: the classes in proportion, whole speakers."""
+    fewest = clips.groupby("label")["client_id"].nunique().min()
+    if fewest < FOLDS or clips["label"].nunique() < 2:
+        raise InputError(f"listen: two classes of {FOLDS} speakers are needed, the smaller has {fewest}. Add clips")
+    groups = pd.factorize(clips["client_id"], sort=True)[0]
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    return list(folds.split(clips, clips["label"], groups))
+
+
+def fit_probe(features: np.ndarray, clips: pd.DataFrame, seed: int) -> Pipeline:
+    """A linear probe on standardised features; folds by speaker choose the strength of its penalty."""
+    regression = LogisticRegressionCV(
+        Cs=STRENGTHS, cv=by_speaker(clips, seed), scoring="neg_log_loss", max_iter=5000, use_legacy_attributes=False
+    )
+    return make_pipeline(StandardScaler(), regression).fit(features, clips["label"])
+
+
+def out_of_fold(features: np.ndarray, clips: pd.DataFrame, seed: int) -> np.ndarray:
+    """Log-odds (clips,) of the second class in the order of names, each by a probe that never met its speaker."""
+    scores = np.empty(len(clips))
+    for learnt, tested in by_speaker(clips, seed):
+        fitted = fit_probe(features[learnt], clips.iloc[learnt], seed)
+        scores[tested] = fitted.decision_function(features[tested])
+    return scores

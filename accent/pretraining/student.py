@@ -1,0 +1,51 @@
+"""The student: our own network with a head that says, for each moment of a window, what the teacher said there."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from accent.model import Standardise
+from accent.network import ResNet
+
+
+class Student(nn.Module):
+    """Windows (batch, 1, n_mels, frames) in 0-1 -> the teacher's frames (batch, columns, width), standardised.
+
+    The columns are those of the network's map, whose mean over the frequency a linear layer turns into frames.
+    """
+
+    def __init__(self, network: ResNet, width: int) -> None:
+        super().__init__()
+        self.standardise, self.network = Standardise(), network
+        self.head = nn.Conv1d(network.channels, width, kernel_size=1)
+
+    def forward(self, batch: Tensor) -> Tensor:
+        return self.head(self.network.columns(self.standardise(batch))).transpose(1, 2)
+
+
+def pool_columns(frames: Tensor, columns: int) -> Tensor:
+    """Frames (batch, count, width) -> (batch, columns, width): the mean of those that each column covers."""
+    return functional.adaptive_avg_pool1d(frames.transpose(1, 2), columns).transpose(1, 2)
+
+
+class StudentLoss(nn.Module):
+    """Mean square error of the student's columns against the teacher's frames (batch, count, width) there."""
+
+    def forward(self, columns: Tensor, frames: Tensor) -> Tensor:
+        return functional.mse_loss(columns, pool_columns(frames, columns.shape[1]))
+
+
+def explained_variance(errors: Tensor, totals: Tensor) -> Tensor:
+    """1 - the sum of squared errors by that of squares around the mean, for sums over dimensions of any shape."""
+    return 1 - errors.sum() / torch.clamp(totals.sum(), min=1e-12)
+
+
+def refine_time(network: ResNet, time_stride: int) -> None:
+    """Let the network keep columns of `time_stride` frames (32, 16, 8 or 4) by leaving out the last strides in time."""
+    for layer in (network.layer4, network.layer3, network.layer2):
+        if time_stride == 32:
+            return
+        first = layer[0]
+        for convolution in (first.conv1, first.downsample[0]):
+            convolution.stride = (convolution.stride[0], 1)
+        time_stride *= 2
