@@ -214,7 +214,9 @@ def _print_lines(learn: Learner) -> None:
 
     def print_line(values: Sequence) -> None:
         epoch, *rest = values
-        named = zip(learn.recorder.metric_names[1:], rest, strict=False)
+        if len(values) < len(learn.recorder.metric_names):  # fastai skips through the epochs that were done before
+            return
+        named = zip(learn.recorder.metric_names[1:], rest, strict=True)
         numbers = (f"{name} {value if isinstance(value, str) else format(value, '.4f')}" for name, value in named)
         print(f"epoch {epoch + 1}: {', '.join(numbers)}", flush=True)
 
