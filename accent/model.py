@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
-from urllib.error import URLError
+from typing import Annotated
 
 import numpy as np
 import safetensors.torch
@@ -60,39 +59,23 @@ class Standardise(nn.Module):
 
 
 def build_model(
-    arch: str, n_classes: int, width: int = 64, antialias: bool = False, weights: Literal["none", "imagenet"] = "none"
+    arch: str,
+    n_classes: int,
+    width: int = 64,
+    antialias: bool = False,
+    trunk: Mapping[str, Tensor] | None = None,
 ) -> nn.Module:
     """A residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
 
-    With `weights: imagenet`, torchvision's published weights (hash-checked, fetched once), of which the first layer's
-    three colour filters are summed to one.
+    Its weights are random, but for those of a `trunk` (`accent.trunk`): all layers below the last.
     """
     if arch not in ARCHITECTURES:
         raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
-    if weights == "imagenet" and (width != 64 or antialias):
-        raise InputError("params.yaml: train.weights: imagenet: are for train.width 64 and train.antialias false only")
-    network = ResNet(arch, width, antialias)
-    if weights == "imagenet":
-        network.load_state_dict(_published_weights(arch))
-    colours = network.conv1
-    network.conv1 = nn.Conv2d(1, colours.out_channels, kernel_size=7, stride=2, padding=3, bias=False)
-    if weights == "imagenet":
-        network.conv1.weight.data = colours.weight.data.sum(dim=1, keepdim=True)
+    network = ResNet(arch, width, antialias, channels=1)
     network.fc = nn.Linear(network.fc.in_features, n_classes)
+    if trunk is not None:
+        network.load_state_dict(network.state_dict() | trunk)
     return nn.Sequential(Standardise(), network)
-
-
-def _published_weights(arch: str) -> dict[str, Tensor]:
-    from torchvision import models  # slow to import, and needed for nothing else
-
-    published = models.get_model_weights(arch).IMAGENET1K_V1
-    try:
-        return published.get_state_dict(check_hash=True, weights_only=True)
-    except (URLError, OSError) as error:
-        raise InputError(
-            f"train.weights: imagenet: cannot fetch {published.url} ({error}). Connect to a network once, put the "
-            f"file into {torch.hub.get_dir()}/checkpoints, or set train.weights to none"
-        ) from None
 
 
 def save_model(folder: Path, model: nn.Module, card: dict) -> None:

@@ -81,17 +81,17 @@ ARCHITECTURES = {
 
 
 class ResNet(nn.Module):
-    """Pictures (batch, 3, height, width) -> scores (batch, 1000), as for ImageNet; initialised as torchvision does.
+    """Pictures (batch, channels, height, width) -> scores (batch, 1000), initialised as torchvision does.
 
-    `width`, the channels of the first layers, is 64 in torchvision's. With `antialias` whatever halves the picture,
-    but for the first convolution, leaves that to a `Blur`.
+    `width`, the channels of the first layers, is 64 in torchvision's, and `channels` 3. With `antialias` whatever
+    halves the picture, but for the first convolution, leaves that to a `Blur`.
     """
 
-    def __init__(self, arch: str, width: int = 64, antialias: bool = False) -> None:
+    def __init__(self, arch: str, width: int = 64, antialias: bool = False, channels: int = 3) -> None:
         super().__init__()
         block, (one, two, three, four) = ARCHITECTURES[arch]
         self.channels, self.antialias = width, antialias
-        self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+        self.conv1 = nn.Conv2d(channels, width, kernel_size=7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
         pool = nn.MaxPool2d(kernel_size=3, stride=1 if antialias else 2, padding=1)

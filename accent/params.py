@@ -44,16 +44,14 @@ def parse_params(values: object, cls: type[T], where: str) -> T:
         raise InputError("; ".join(_explain(detail, cls, where) for detail in error.errors())) from None
 
 
-def read_json(path: Path, cls: type[T]) -> T:
-    """A JSON file of a model folder as a `cls`; raises `InputError` where it is missing, broken or tampered with."""
+def read_json(path: Path, cls: type[T], source: str = "'dvc repro' or 'dvc pull'") -> T:
+    """A JSON file as a `cls`; raises `InputError`, with what brings it (`source`), where it is missing or broken."""
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
+        raise InputError(f"{path}: no such file. {source} brings it") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path}: not valid JSON ({error}). Remove it, and 'dvc repro' or 'dvc pull' brings it back"
-        ) from None
+        raise InputError(f"{path}: not valid JSON ({error}). Remove it, and {source} brings it back") from None
     return parse_params(document, cls, str(path))
 
 

@@ -86,9 +86,11 @@ def fit_typicality(train: np.ndarray, held_out: np.ndarray, quantile: float) -> 
     """
     from sklearn.covariance import LedoitWolf  # slow to import, and scoring needs none of it
 
-    fitted = LedoitWolf().fit(train)
-    precision = fitted.get_precision()
-    allowed = np.quantile(distances(held_out, fitted.location_, precision), quantile)
+    scale = train.std(axis=0)
+    scale[scale == 0] = 1
+    fitted = LedoitWolf().fit(train / scale)  # it shrinks towards equal variances, which those of one unit have
+    mean, precision = fitted.location_ * scale, fitted.get_precision() / np.outer(scale, scale)
+    allowed = np.quantile(distances(held_out, mean, precision), quantile)
     return Typicality(
-        mean=tuple(fitted.location_.tolist()), precision=tuple(map(tuple, precision.tolist())), allowed=float(allowed)
+        mean=tuple(mean.tolist()), precision=tuple(map(tuple, precision.tolist())), allowed=float(allowed)
     )

@@ -147,9 +147,7 @@ def train(
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid", "test")}
     train, valid = ((list(rows[split]["spectrogram"]), rows[split]["label"]) for split in ("train", "valid"))
     dls = training_dls(train, valid, classes, window, hop, params, range_db)
-    learn = make_learner(dls, params)
-    if trunk is not None:
-        learn.model[1].load_state_dict({**learn.model[1].state_dict(), **trunk})  # all but the last layer
+    learn = make_learner(dls, params, trunk)
     with tempfile.TemporaryDirectory() as folder:
         fit(learn, params, Checkpoint(Path(folder, "state"), ""), Path(folder, "live"))
     logits = {

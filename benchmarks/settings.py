@@ -23,7 +23,13 @@ from accent.revisions import read_predictions
 
 FOLDS, TARGET = 5, "french"
 CHANCE = 1000  # draws of what a calibrated model would show
-BASE = ["train.width=16", "train.batch_size=64", "train.windows_per_clip=4", "train.augment.noise_db=30"]
+BASE = [
+    "train.weights=none",
+    "train.width=16",
+    "train.batch_size=64",
+    "train.windows_per_clip=4",
+    "train.augment.noise_db=30",
+]
 BASE += ["evaluate.resamples=20"]  # not the intervals of this table
 SETTINGS = {
     "base": [],

@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+import numpy as np
 from fastai.torch_core import rank_distrib
 
 import accent
@@ -16,10 +17,11 @@ from accent.metrics import fit_temperature
 from accent.model import clip_logits, save_model, window_logits
 from accent.outputs import output_file
 from accent.params import load_params
-from accent.parts import INDEX, Parts, read_index
+from accent.parts import INDEX
+from accent.precision import choose_precision
 from accent.spectrogram import SpectrogramParams
-from accent.tables import read_frame
-from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
+from accent.training import TrainParams, fingerprint, first_weights, fit, make_learner, read_clips, training_dls
+from accent.trunk import WEIGHTS
 from accent.windows import window_frames
 
 
@@ -27,6 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spectrograms", type=Path)
     parser.add_argument("splits", type=Path)
+    parser.add_argument("trunk", type=Path, help="folder of the weights to start from, for train.weights: speech")
     parser.add_argument("model", type=Path, help="folder for the weights and their card")
     parser.add_argument("live", type=Path, help="folder for the curves by epoch")
     parser.add_argument("metrics", type=Path)
@@ -46,26 +49,24 @@ def main() -> None:
         for seconds in (params.window_seconds, params.window_hop_seconds)
     )
 
-    clips = read_frame(args.splits, ["clip_id", "label", "split"])
-    clips = clips.merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
-    clips = clips[clips["split"].isin(["train", "valid"])]  # a probe's label is no class
-    classes = sorted(clips["label"].unique())
-    rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}
-    spectrograms = {split: Parts(args.spectrograms, rows[split]) for split in rows}
-    train, valid = ((spectrograms[split], rows[split]["label"]) for split in rows)
-    dls = training_dls(train, valid, classes, window, hop, params, spectrogram.range_db)
+    trunk = first_weights(args.trunk, params, spectrogram)
+    clips, classes = read_clips(args.spectrograms, args.splits)
+    dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
+    params = replace(params, precision=choose_precision(params.precision, dls.device))
 
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
+    inputs += [args.trunk / WEIGHTS] if params.weights == "speech" else []
     checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
-    learn = make_learner(share(dls), params)
+    learn = make_learner(share(dls), params, trunk)
     fit(learn, params, checkpoint, args.live)
     leave()
     if rank_distrib():
         return
 
-    _, logits = window_logits(learn.model, spectrograms["valid"], window, hop)
-    targets = rows["valid"]["label"].map(classes.index).to_numpy()
+    spectrograms, labels = clips["valid"]
+    _, logits = window_logits(learn.model, spectrograms, window, hop)
+    targets = np.array([classes.index(label) for label in labels])
     temperature = fit_temperature(clip_logits(logits), targets)
     card = {
         "arch": params.arch,
@@ -81,6 +82,7 @@ def main() -> None:
     save_model(args.model, learn.model, card)
     losses = [loss for _, loss, *_ in checkpoint.history]
     metrics = {
+        "precision": params.precision,
         "epochs": params.epochs,
         "best_epoch": checkpoint.best_epoch,
         "kept_epoch": checkpoint.best_epoch if params.keep == "best" else params.epochs,
@@ -92,7 +94,8 @@ def main() -> None:
         partial.write_text(json.dumps(metrics, indent=2) + "\n")
     checkpoint.clear()
     print(
-        f"{args.model}: {len(rows['train']):,} training clips, kept epoch {metrics['kept_epoch']} of {params.epochs}; "
+        f"{args.model}: {len(clips['train'][0]):,} training clips in {params.precision}, "
+        f"kept epoch {metrics['kept_epoch']} of {params.epochs}; "
         f"lowest validation loss {checkpoint.lowest_loss:.4f} at epoch {checkpoint.best_epoch}, "
         f"temperature {temperature:.2f}"
     )

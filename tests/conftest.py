@@ -10,7 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+
+from accent.network import ResNet
+from accent.trunk import save_trunk
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"
@@ -32,7 +36,7 @@ FIRST_STAGES = {
 TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
-    "train": {"width": 16, "epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
+    "train": {"width": 8, "epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
     "evaluate": {"resamples": 50},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
@@ -94,10 +98,23 @@ def stage(name: str, *arguments: str | Path, cwd: Path, ok: bool = True, **envir
     return run(sys.executable, "-m", f"stages.{name}", *map(str, arguments), cwd=cwd, ok=ok, **environment)
 
 
+def write_trunk(folder: Path, params: Path = ROOT / "params.yaml", **changes) -> dict:
+    """A trunk of seeded random weights for the network of a `params.yaml`; returns its card without the hash."""
+    document = yaml.safe_load(params.read_text())
+    network = {name: document["train"][name] for name in ("arch", "width", "antialias")} | changes
+    made_from = {"teacher": {}, "data": [], "pretraining": {}, "commit": "", "metrics": {}}
+    card = {**network, "spectrogram": document["spectrogram"], **made_from}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_trunk(folder, ResNet(**network, channels=1), card)
+    return card
+
+
 def prepare_training(folder: Path, settings: dict) -> Path:
-    """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, with `settings`."""
+    """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, a small trunk."""
     shutil.copy(ROOT / "params.yaml", folder)
     set_params(folder, settings)
+    write_trunk(folder / "trunk", folder / "params.yaml")
     for name, arguments in FIRST_STAGES.items():
         stage(name, *arguments, cwd=folder)
     return folder
@@ -105,11 +122,12 @@ def prepare_training(folder: Path, settings: dict) -> Path:
 
 def train_arguments(name: str) -> list[str]:
     """The arguments of the train stage in such a folder, with all that it writes below `name`."""
-    return ["spectrograms", "splits.parquet", name, f"{name}/live", f"{name}/training.json", "--state", f"{name}/state"]
+    inputs, state = ["spectrograms", "splits.parquet", "trunk"], ["--state", f"{name}/state"]
+    return [*inputs, name, f"{name}/live", f"{name}/training.json", *state]
 
 
 def copy_project(folder: Path, settings: dict | None = None) -> Path:
-    """This project as it stands, as a Git repository of its own without history, with changed parameters."""
+    """This project as it stands, as a Git repository of its own without history, with `settings` and a small trunk."""
     listed = run("git", "ls-files", "-coz", "--exclude-standard", cwd=ROOT).stdout.split("\0")
     for name in filter(None, listed):
         if (ROOT / name).is_file():
@@ -119,6 +137,7 @@ def copy_project(folder: Path, settings: dict | None = None) -> Path:
         path = folder / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     set_params(folder, settings or TINY)
+    write_trunk(folder / "models" / "trunk", folder / "params.yaml")
     run("git", "init", "-q", "-b", "main", cwd=folder)
     run("git", "config", "user.email", "test@example.org", cwd=folder)
     run("git", "config", "user.name", "test", cwd=folder)

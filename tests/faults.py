@@ -29,7 +29,7 @@ from tests.conftest import TINY, copy_project
 STAGES = ["ingest", "decode", "spectrogram", "split", "train", "evaluate", "explain", "practice", "audit", "report"]
 SMALL = {section: dict(values) for section, values in TINY.items()}
 SMALL["ingest"] |= {"max_clips_per_speaker": 3, "clips_per_part": 16}
-SMALL["train"] |= {"width": 8, "epochs": 3}
+SMALL["train"] |= {"epochs": 3}
 SMALL["explain"] |= {"max_clips": 2, "draws": 1}
 SMALL["report"] |= {"clips": 1}
 SMALL["audit"] |= {"max_clips": 2, "permutations": 1}

@@ -21,6 +21,7 @@ SMALL = {
     "evaluate": {"resamples": 20},
     "train": {
         "width": 16,
+        "weights": "none",
         "epochs": 6,
         "batch_size": 32,
         "windows_per_clip": 2,

@@ -21,9 +21,10 @@ from accent.errors import InputError
 from accent.params import load_params
 from accent.training import TrainParams, fit, make_learner
 from tests.conftest import prepare_training, set_params, stage, train_arguments
-from tests.test_training import CLASSES, make_clips, make_params, weights_of
+from tests.test_training import CLASSES, make_clips, make_params, random_trunk, weights_of
 
 PARAMS = {"processes": 2, "batch_size": 16, "windows_per_clip": 1, "epochs": 2, "keep": "last"}
+PARAMS |= {"width": 8, "weights": "speech", "freeze_epochs": 1}  # the second epoch trains layers that were frozen
 TRAINING, VALIDATION = 41, 13  # clips, neither of them a multiple of anything
 
 
@@ -74,7 +75,8 @@ def learner(params):
     clips, labels = make_clips(TRAINING + VALIDATION)
     train = NotedRandom(clips[:TRAINING], labels[:TRAINING], CLASSES, 50, per_clip=1, seed=1)
     valid = NotedEven(clips[TRAINING:], labels[TRAINING:], CLASSES, 50, hop=25)
-    return make_learner(share(make_dls(train, valid, params.batch_size, 0, params.augment, 80)), params)
+    dls = make_dls(train, valid, params.batch_size, 0, params.augment, 80)
+    return make_learner(share(dls), params, random_trunk(params))
 
 
 def train_and_note(folder: Path) -> None:
@@ -159,7 +161,7 @@ def prepared(tmp_path_factory) -> Path:
     settings = {
         "ingest": {"max_clips_per_speaker": 12},
         "split": {"group_by": "none", "folds": 3, "fold": 0},
-        "train": {"width": 16, "epochs": 6, "batch_size": 32, "windows_per_clip": 2},
+        "train": {"width": 16, "weights": "none", "epochs": 6, "batch_size": 32, "windows_per_clip": 2},
         "evaluate": {"resamples": 50},
     }
     return prepare_training(tmp_path_factory.mktemp("prepared"), settings)

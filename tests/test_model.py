@@ -1,7 +1,6 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -111,29 +110,3 @@ def test_networks_take_one_channel_and_any_window(model):
     with pytest.raises(InputError, match=r"train.arch: no network 'vgg'. Known: .*resnet18"):
         build_model("vgg", 2)
     assert len(model[1].conv1.weight[0]) == 1
-
-
-def test_imagenet_weights_without_a_network_say_what_to_do(monkeypatch, tmp_path):
-    def refuse(*args, **kwargs):
-        raise URLError("no network")
-
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr("torch.hub.urlopen", refuse)
-    with pytest.raises(InputError, match="train.weights: imagenet: cannot fetch https.* set train.weights to none"):
-        build_model("resnet18", 2, weights="imagenet")
-
-
-def test_imagenet_weights_are_loaded_and_their_colours_summed(monkeypatch):
-    from torchvision import models
-
-    torch.manual_seed(1)
-    published = models.resnet18(weights=None).state_dict()
-
-    def from_disk(self, *args, **kwargs):
-        assert kwargs == {"check_hash": True, "weights_only": True}
-        return published
-
-    monkeypatch.setattr(models.ResNet18_Weights, "get_state_dict", from_disk)
-    network = build_model("resnet18", 2, weights="imagenet")[1]
-    torch.testing.assert_close(network.conv1.weight, published["conv1.weight"].sum(1, keepdim=True))
-    assert torch.equal(network.layer4[1].conv2.weight, published["layer4.1.conv2.weight"])

@@ -13,12 +13,15 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
+from fastai.callback.core import Callback
 
 from accent.augment import AugmentParams
-from accent.callbacks import Checkpoint
+from accent.callbacks import BatchNorm, Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram
 from accent.errors import InputError
+from accent.network import ResNet
 from accent.params import load_params
+from accent.precision import choose_precision
 from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
 from tests.conftest import ROOT, prepare_training, stage, train_arguments
 
@@ -40,6 +43,7 @@ def make_clips(count: int) -> tuple[list[np.ndarray], list[str]]:
 
 def make_params(**changes) -> TrainParams:
     values = {"epochs": 3, "batch_size": 16, "windows_per_clip": 2, "num_workers": 0, "precision": "float32"}
+    values |= {"width": 16, "weights": "none", "freeze_epochs": 2, "learning_rate": 0.003}
     params = load_params("train", TrainParams, ROOT / "params.yaml")
     return TrainParams(**{**{name: getattr(params, name) for name in params.__dict__}, **values, **changes})
 
@@ -54,9 +58,20 @@ def weights_of(learn) -> torch.Tensor:
     return torch.cat([value.detach().float().flatten() for value in learn.model.state_dict().values()])
 
 
+def random_trunk(params: TrainParams) -> dict[str, torch.Tensor] | None:
+    """A trunk of random weights, with running statistics that no batch would give, where `params` want a trunk."""
+    if params.weights == "none":
+        return None
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        network = ResNet(params.arch, params.width, params.antialias, channels=1)
+    trunk = {name: value for name, value in network.state_dict().items() if not name.startswith("fc.")}
+    return trunk | {name: value + 0.25 for name, value in trunk.items() if "running" in name}
+
+
 def train(folder: Path, **changes):
     params = make_params(**changes)
-    learn = make_learner(make_test_dls(params), params)
+    learn = make_learner(make_test_dls(params), params, random_trunk(params))
     checkpoint = Checkpoint(folder / "state", "same")
     fit(learn, params, checkpoint, folder / "live")
     return learn, checkpoint
@@ -157,31 +172,136 @@ def test_every_precision_and_layout_trains_and_is_repeatable(tmp_path, precision
     assert torch.isfinite(runs[0]).all()
 
 
+PRETRAINED = {"width": 8, "weights": "speech"}
+
+
+def trunk_of(learn) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in learn.model[1].state_dict().items() if not name.startswith("fc.")}
+
+
+def test_the_head_trains_alone_at_first_and_leaves_the_trunk_as_it_is(tmp_path):
+    given = random_trunk(make_params(**PRETRAINED))
+    learn, _ = train(tmp_path / "head", epochs=2, freeze_epochs=2, **PRETRAINED)
+    for name, value in trunk_of(learn).items():  # weights, and running statistics too
+        assert torch.equal(value, given[name]), name
+    untrained = make_learner(make_test_dls(make_params()), make_params(**PRETRAINED), given)
+    assert not torch.equal(learn.model[1].fc.weight, untrained.model[1].fc.weight)
+    learn, _ = train(tmp_path / "all", epochs=3, freeze_epochs=2, **PRETRAINED)
+    for name, value in trunk_of(learn).items():
+        assert not torch.equal(value, given[name]), name
+
+
+def test_more_frozen_epochs_than_epochs_train_the_head_alone(tmp_path):
+    learn, checkpoint = train(tmp_path, epochs=1, freeze_epochs=999, **PRETRAINED)
+    assert torch.equal(
+        trunk_of(learn)["layer4.1.conv2.weight"], random_trunk(make_params(**PRETRAINED))["layer4.1.conv2.weight"]
+    )
+    assert len(checkpoint.history) == 1
+
+
+def rates_by_epoch(folder: Path, **changes) -> list[list[float]]:
+    """The highest learning rate of each group of layers in each epoch."""
+    params = make_params(**changes)
+    learn = make_learner(make_test_dls(params), params, random_trunk(params))
+    seen: dict[int, list] = {}
+
+    class Rates(Callback):
+        def before_step(self):
+            seen.setdefault(self.epoch, []).append([hyper["lr"] for hyper in self.opt.hypers])
+
+    learn.add_cb(Rates())
+    fit(learn, params, Checkpoint(folder / "state", "same"), folder / "live")
+    return [np.max(seen[epoch], axis=0).tolist() for epoch in sorted(seen)]
+
+
+def test_learning_rates_are_discriminative_after_the_head_and_alike_from_scratch(tmp_path):
+    options = {"epochs": 4, "freeze_epochs": 1, "learning_rate": 0.01, "learning_rate_ratio": 100}
+    rates = rates_by_epoch(tmp_path / "speech", **PRETRAINED, **options)
+    assert len(rates) == 4
+    for epoch in (1, 2, 3):
+        first, middle, head = rates[epoch]
+        assert (head / first, head / middle) == pytest.approx((100, 10))
+    assert max(head for *_, head in rates) == pytest.approx(0.01, rel=0.05)
+    for first, middle, head in rates_by_epoch(tmp_path / "none", **options):
+        assert first == middle == head
+
+
+def test_batch_norm_statistics_are_those_of_the_training_windows_before_every_validation(tmp_path):
+    learn, _ = train(tmp_path, epochs=1, keep="last")
+    learn.dls.train.dataset.set_epoch(0)
+    windows = torch.stack([learn.dls.train.dataset[i][0].as_subclass(torch.Tensor) for i in range(64)]).float() / 255
+    network = learn.model[1]
+    with torch.no_grad():
+        channels = [network.conv1(learn.model[0](batch)).transpose(0, 1).flatten(1) for batch in windows.split(16)]
+    torch.testing.assert_close(network.bn1.running_mean, torch.stack([c.mean(1) for c in channels]).mean(0))
+    torch.testing.assert_close(
+        network.bn1.running_var, torch.stack([c.var(1) for c in channels]).mean(0), rtol=1e-3, atol=0
+    )
+
+
+def test_batch_norm_statistics_take_a_bounded_part_of_a_large_corpus(tmp_path, monkeypatch):
+    monkeypatch.setattr(BatchNorm, "max_batches", 2)
+    learn, _ = train(tmp_path, epochs=1)
+    batches = list(learn.batch_norm._batches())
+    assert [len(batch) for batch in batches] == [16, 16]
+    last = learn.dls.train.dataset[63][0].as_subclass(torch.Tensor).float() / 255
+    assert torch.equal(batches[-1][-1], last)  # spread over the whole
+
+
+def test_precision_auto_is_what_the_device_multiplies(monkeypatch, capsys):
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_f": True})
+    assert choose_precision("auto", cpu) == choose_precision("float32", cpu) == "float32"
+    assert capsys.readouterr().out == ""
+    assert choose_precision("bfloat16", cpu) == "bfloat16"
+    assert re.fullmatch("train.precision: bfloat16: this cpu emulates it, .*\n", capsys.readouterr().out)
+    for unit in ("avx512_bf16", "amx_bf16", "bf16"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda unit=unit: {unit: True})
+        assert choose_precision("auto", cpu) == choose_precision("bfloat16", cpu) == "bfloat16"
+        assert choose_precision("float32", cpu) == "float32"
+    for native in (True, False):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, native=native: native)
+        assert choose_precision("auto", torch.device("cuda")) == ("bfloat16" if native else "float32")
+    assert capsys.readouterr().out == ""
+
+
 class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("keep", ["best", "last"])
-def test_a_run_broken_off_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(tmp_path, keep, monkeypatch):
-    unbroken, one = train(tmp_path / "unbroken", epochs=4, keep=keep)
+BROKEN_OFF = {  # step, of four an epoch
+    "from scratch": (10, {"keep": "best"}),
+    "from scratch, the last epoch kept": (10, {"keep": "last"}),
+    "the head alone": (6, {**PRETRAINED, "freeze_epochs": 2}),
+    "the first epoch of all layers": (10, {**PRETRAINED, "freeze_epochs": 2}),
+    "the second epoch of all layers": (14, {**PRETRAINED, "freeze_epochs": 2}),
+    "the last epoch of the head alone": (15, {**PRETRAINED, "freeze_epochs": 4}),
+}
+
+
+@pytest.mark.parametrize("where", BROKEN_OFF)
+def test_a_run_broken_off_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(tmp_path, where, monkeypatch):
+    step, options = BROKEN_OFF[where]
+    unbroken, one = train(tmp_path / "unbroken", epochs=4, **options)
     with monkeypatch.context() as patch:
         steps = 0
 
         def die(self):
             nonlocal steps
             steps += 1
-            if steps == 10:  # in the third of four epochs of four steps
+            if steps == step:
                 raise Killed
 
         patch.setattr(Checkpoint, "after_step", die, raising=False)
         with pytest.raises(Killed):
-            train(tmp_path / "broken", epochs=4, keep=keep)
+            train(tmp_path / "broken", epochs=4, **options)
     assert (tmp_path / "broken" / "state" / "last.safetensors").exists()
-    continued, other = train(tmp_path / "broken", epochs=4, keep=keep)
+    continued, other = train(tmp_path / "broken", epochs=4, **options)
     assert torch.equal(weights_of(unbroken), weights_of(continued))
     assert (one.history, one.best_epoch, one.lowest_loss) == (other.history, other.best_epoch, other.lowest_loss)
     for name in ("train/loss", "eval/loss", "accuracy"):
         assert curve(tmp_path / "broken", name) == curve(tmp_path / "unbroken", name)
+        assert [int(row["step"]) for row in curve(tmp_path / "unbroken", name)] == [1, 2, 3, 4]
 
 
 def test_a_state_of_other_inputs_is_not_used(tmp_path):
@@ -237,7 +357,7 @@ def prepared(tmp_path_factory) -> Path:
     settings = {
         "ingest": {"max_clips_per_speaker": 2},
         "split": {"folds": 3, "fold": 0, "valid_folds": 3},
-        "train": {"epochs": 5, "batch_size": 4, "windows_per_clip": 1},
+        "train": {"width": 8, "epochs": 5, "freeze_epochs": 2, "batch_size": 4, "windows_per_clip": 1},
     }
     return prepare_training(tmp_path_factory.mktemp("prepared"), settings)
 
@@ -263,4 +383,6 @@ def test_after_kill_9_the_stage_goes_on_and_gives_the_same_model(prepared):
     assert list((prepared / "killed" / "state").iterdir()) == []
     metrics = json.loads((prepared / "whole" / "training.json").read_text())
     assert metrics["epochs"] == 5
+    assert metrics["precision"] in ("bfloat16", "float32")
+    assert f"training clips in {metrics['precision']}, kept epoch" in done.stdout
     assert 1 <= metrics["kept_epoch"] == metrics["best_epoch"] <= 5

@@ -39,3 +39,17 @@ def test_distances_are_those_of_mahalanobis():
     rows, precision = generator.standard_normal((4, 3)), np.diag([1.0, 4.0, 9.0])
     expected = [mahalanobis(row, np.ones(3), precision) for row in rows]
     np.testing.assert_allclose(distances(rows, np.ones(3), precision), expected)
+
+
+def test_the_unit_of_a_statistic_changes_nothing():
+    generator = np.random.default_rng(0)
+    train, held_out = (generator.standard_normal((size, COUNT)) for size in (60, 40))
+    units = np.geomspace(0.01, 100, COUNT)
+    one, other = fit_typicality(train, held_out, 0.95), fit_typicality(train * units, held_out * units, 0.95)
+    assert [other.unlikeness(row * units) for row in held_out] == pytest.approx([one.unlikeness(r) for r in held_out])
+
+
+def test_a_statistic_that_never_varies_is_no_obstacle():
+    train = np.random.default_rng(0).standard_normal((60, COUNT))
+    train[:, 5] = 1
+    assert fit_typicality(train, train, 0.95).unlikeness(train[0]) < 2

@@ -1,0 +1,71 @@
+"""Draw the loss against the learning rate, to choose `train.learning_rate` by: fastai's `lr_find`."""
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from fastai.callback.schedule import SuggestionMethod
+from matplotlib.figure import Figure
+
+from accent.audio import SAMPLE_RATE
+from accent.curves import COLOURS
+from accent.errors import run
+from accent.outputs import output_file
+from accent.params import load_params
+from accent.spectrogram import SpectrogramParams
+from accent.style import STYLE, new_figure
+from accent.training import TrainParams, first_weights, make_learner, read_clips, training_dls
+from accent.windows import window_frames
+
+STEPS = 100
+Curve = tuple[str, Sequence[float], Sequence[float], float]  # name, learning rates, losses, suggestion
+
+
+def draw(curves: Sequence[Curve]) -> Figure:
+    """The smoothed training loss against the learning rate, on a logarithmic axis, with what fastai suggests."""
+    with mpl.rc_context(STYLE):
+        figure = new_figure(5, 3.3)
+        axes = figure.subplots()
+        for colour, (name, rates, losses, suggested) in zip(COLOURS, curves, strict=False):
+            axes.plot(rates, losses, color=colour, label=name)
+            axes.axvline(suggested, color=colour, linestyle=":", linewidth=1)
+        axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+        axes.legend(frameon=False)
+        return figure
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("picture", type=Path, nargs="?", default=Path("lr_find.png"))
+    parser.add_argument("--spectrograms", type=Path, default=Path("data/spectrograms"))
+    parser.add_argument("--splits", type=Path, default=Path("data/splits.parquet"))
+    args = parser.parse_args()
+
+    params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
+    window, hop = (
+        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
+        for seconds in (params.window_seconds, params.window_hop_seconds)
+    )
+    trunk = first_weights(params.trunk, params, spectrogram)
+    clips, classes = read_clips(args.spectrograms, args.splits)
+    curves = []
+    for name in ["the last layer alone", "all layers"] if params.head_epochs else ["all layers"]:
+        dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
+        learn = make_learner(dls, params, trunk)
+        if name != "all layers":
+            learn.freeze()
+        with tempfile.TemporaryDirectory() as folder, learn.no_bar():
+            learn.path = Path(folder)  # where fastai keeps the weights that it puts back at the end
+            suggested = learn.lr_find(num_it=STEPS, show_plot=False, suggest_funcs=SuggestionMethod.Valley).valley
+        rates, losses = (values[STEPS // 10 : -5] for values in (learn.recorder.lrs, learn.recorder.losses))
+        curves.append((name, rates, [float(loss) for loss in losses], suggested))
+        print(f"{name}: {suggested:.1e} is in the valley of the loss", flush=True)
+    with output_file(args.picture) as partial:
+        draw(curves).savefig(partial, format="png", facecolor="white")
+    print(f"{args.picture}: the loss against the learning rate")
+
+
+if __name__ == "__main__":
+    run(main)
