@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import subprocess
-from dataclasses import asdict
 from pathlib import Path
 
 import safetensors.torch
@@ -12,7 +10,7 @@ import torch
 from accent.audio import SAMPLE_RATE
 from accent.callbacks import Checkpoint
 from accent.errors import InputError, run
-from accent.outputs import output_file, output_folder
+from accent.outputs import output_file
 from accent.params import load_params
 from accent.parts import INDEX, Parts, read_index
 from accent.pretraining.distil import DistilParams, explained_by_locale, make_student_learner
@@ -27,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("waveforms", type=Path)
     parser.add_argument("spectrograms", type=Path)
-    parser.add_argument("student", type=Path, help="folder for the student")
+    parser.add_argument("student", type=Path, help="the student's weights")
     parser.add_argument("live", type=Path, help="folder for the curves by epoch")
     parser.add_argument("metrics", type=Path)
     parser.add_argument("--state", type=Path, required=True, help="where a run that was killed goes on from")
@@ -61,17 +59,15 @@ def main() -> None:
         spectrogram.range_db,
     )
     judged = dls.valid.dataset.clips
-    native = params.precision != "float32"
-    learn = make_student_learner(dls, params, taught.layers, kinds[kinds != "train"].to_numpy()[judged], native)
+    learn = make_student_learner(dls, params, taught.layers, kinds[kinds != "train"].to_numpy()[judged])
     inputs = [args.spectrograms / INDEX, Path(__file__)]
     checkpoint = Checkpoint(args.state / "train", fingerprint(inputs, params, taught, spectrogram, teacher.sha256))
     fit(learn, params, checkpoint, args.live)
 
-    with output_folder(args.student) as folder:
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in learn.model.state_dict().items()}
-        (folder / "student.safetensors").write_bytes(
-            safetensors.torch.save(tensors | {"mean": mean, "spread": spread})
-        )
+    with output_file(args.student) as partial:
+        tensors = learn.model.state_dict() | {"mean": mean, "spread": spread}
+        halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+        partial.write_bytes(safetensors.torch.save({name: half.cpu().contiguous() for name, half in halves.items()}))
     names = [metric.name for metric in learn.metrics]
     metrics = {
         "clips": len(train),
@@ -83,7 +79,10 @@ def main() -> None:
     with output_file(args.metrics) as partial:
         partial.write_text(json.dumps(metrics, indent=2) + "\n")
     checkpoint.clear()
-    print(f"{args.student}: {len(train):,} clips, {metrics['hours']:.1f} h; " + json.dumps(metrics)[:400])
+    explained = ", ".join(f"{name} {metrics[name]:.3f}" for name in names)
+    print(
+        f"{args.student}: {len(train):,} clips, {metrics['hours']:.1f} h, {metrics['windows']:,} windows; {explained}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """How far the student's frames grade recordings as the teacher's do."""
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -8,22 +9,26 @@ import torch
 from torch import Tensor
 
 from accent.grade import Bank, frame_grades, unit_frames
+from accent.pretraining.listen import ListenParams
+from accent.pretraining.student import Student
+from accent.pretraining.teacher import DIMENSIONS, Teacher
 from accent.selection import seeded_hash
 
-NATIVE_CLIPS, OTHER_CLIPS, FRAMES_PER_CLIP = 250, 900, 80
+NATIVE_CLIPS, OTHER_CLIPS, GRADED_CLIPS, FRAMES_PER_CLIP = 150, 400, 150, 80
 
 Frames = Callable[[int], Tensor]  # row of a clip -> its frames (n, dimensions)
 
 
 def bank_rows(clips: pd.DataFrame, native: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows for a bank of natives, for one of others, and the natives' rows that are graded: no speaker in two."""
-    order = np.argsort([seeded_hash(seed, speaker) for speaker in clips["client_id"]], kind="stable")
-    is_native = (clips["label"] == native).to_numpy()[order]
-    natives, others = order[is_native], order[~is_native]
-    bank = natives[:NATIVE_CLIPS]
-    speakers = set(clips["client_id"].iloc[bank])
-    graded = np.array([row for row in natives[NATIVE_CLIPS:] if clips["client_id"].iat[row] not in speakers])
-    return bank, others[:OTHER_CLIPS], graded
+    """Rows for a bank of natives, rows for one of others, and held-out rows of natives that are graded.
+
+    `clips` has `label`, `client_id` and `kind`: those that the student was fitted on are `train`.
+    """
+    order = np.argsort([seeded_hash(seed, clip) for clip in clips["clip_id"]], kind="stable")
+    drawn = clips.iloc[order]
+    learnt, natives = (drawn["kind"] == "train").to_numpy(), (drawn["label"] == native).to_numpy()
+    sides = order[learnt & natives][:NATIVE_CLIPS], order[learnt & ~natives][:OTHER_CLIPS]
+    return *sides, order[~learnt & natives][:GRADED_CLIPS]
 
 
 def clip_grades(frames: Frames, natives: Sequence[int], others: Sequence[int], graded: Sequence[int]) -> np.ndarray:
@@ -38,3 +43,36 @@ def clip_grades(frames: Frames, natives: Sequence[int], others: Sequence[int], g
     mean, spread = both.mean(dim=0), both.std(dim=0).clamp(min=1e-6)
     banks = [Bank(unit_frames(side, mean, spread)) for side in sides]
     return np.array([float(frame_grades(unit_frames(frames(row), mean, spread), *banks).mean()) for row in graded])
+
+
+@torch.inference_mode()
+def agreement(
+    clips: pd.DataFrame,
+    waveforms: Sequence[np.ndarray],
+    spectrograms: Sequence[np.ndarray],
+    student: Student,
+    teacher: Teacher,
+    params: ListenParams,
+) -> dict[str, float | int]:
+    """Correlation over held-out natives' clips of grades from the student's frames with those from the teacher's.
+
+    The student's are what its head says of the teacher's first layer, and the map that the head sees. The rows of
+    `clips` are those of `waveforms` and `spectrograms`.
+    """
+    rows = bank_rows(clips, params.native, params.seed)
+    if min(map(len, rows)) < 2:
+        return {"clips": len(rows[2]), "head": None, "map": None}
+
+    @lru_cache(maxsize=1)
+    def columns(row: int) -> Tensor:
+        cells = torch.from_numpy(np.ascontiguousarray(spectrograms[row].T)).float()[None, None] / 255
+        return student.network.columns(student.standardise(cells))
+
+    by = {
+        "teacher": lambda row: torch.from_numpy(teacher.frames([waveforms[row]])[0]),
+        "head": lambda row: student.head(columns(row))[0, :DIMENSIONS].T,
+        "map": lambda row: columns(row)[0].T,
+    }
+    grades = {name: clip_grades(frames, *rows) for name, frames in by.items()}
+    correlations = {name: float(np.corrcoef(grades[name], grades["teacher"])[0, 1]) for name in ("head", "map")}
+    return {"clips": len(rows[2]), **correlations}

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from accent.augment import AugmentParams
 from accent.callbacks import BFloat16, SeedEpochs
-from accent.model import build_model
+from accent.network import ResNet
 from accent.params import Fraction, Seed, params
+from accent.precision import choose_precision
 from accent.pretraining.student import Student, StudentLoss, pool_columns, refine_time
 from accent.windows import MAX_WINDOW_SECONDS
 
@@ -37,7 +38,21 @@ class DistilParams:
     precision: Literal["auto", "bfloat16", "float32"]
     seed: Seed
     augment: AugmentParams
-    keep: Literal["last"] = "last"  # the schedule ends with its lowest learning rate
+
+    @property
+    def keep(self) -> str:
+        """The last epoch's weights: the schedule ends with its lowest learning rate."""
+        return "last"
+
+    @property
+    def head_epochs(self) -> int:
+        """All layers train from the beginning."""
+        return 0
+
+    @property
+    def learning_rates(self) -> float:
+        """The same for all layers."""
+        return self.learning_rate
 
 
 class ExplainedVariance(Metric):
@@ -58,7 +73,10 @@ class ExplainedVariance(Metric):
         self.seen, self.errors, self.totals = 0, 0.0, 0.0
 
     def accumulate(self, learn: Learner) -> None:
-        columns, truth = learn.pred[..., self.place].float(), pool_columns(learn.y[..., self.place], learn.pred.shape[1])
+        columns, truth = (
+            learn.pred[..., self.place].float(),
+            pool_columns(learn.y[..., self.place], learn.pred.shape[1]),
+        )
         mask = self.wanted[self.seen : self.seen + len(columns)].to(columns.device)
         self.seen += len(columns)
         self.errors = self.errors + ((columns - truth) ** 2)[mask].sum(dtype=torch.float64)
@@ -69,12 +87,10 @@ class ExplainedVariance(Metric):
         return float(1 - self.errors / max(float(self.totals), 1e-12))
 
 
-def make_student_learner(
-    dls: DataLoaders, params: DistilParams, layers: Sequence[int], kinds: np.ndarray, native: bool
-) -> Learner:
+def make_student_learner(dls: DataLoaders, params: DistilParams, layers: Sequence[int], kinds: np.ndarray) -> Learner:
     """A `Learner` over `dls` with a new student, whose initial weights depend on `params.seed` alone."""
     torch.manual_seed(params.seed)
-    _, network = build_model(params.arch, 1, params.width, params.antialias)
+    network = ResNet(params.arch, params.width, params.antialias, channels=1)
     refine_time(network, params.time_stride)
     size = dls.one_batch()[1].shape[-1]
     student = Student(network, size)
@@ -84,7 +100,8 @@ def make_student_learner(
         for kind in sorted(set(kinds))
         for number, layer in enumerate(layers)
     ]
-    callbacks = [SeedEpochs(params.seed), ChannelsLast(), *([BFloat16()] if native else [])]
+    callbacks = [SeedEpochs(params.seed), ChannelsLast()]
+    callbacks += [BFloat16()] if choose_precision(params.precision, dls.device) == "bfloat16" else []
     return Learner(dls, student, loss_func=StudentLoss(), metrics=metrics, wd=params.weight_decay, cbs=callbacks)
 
 

@@ -1,23 +1,28 @@
 """What a trunk is worth before any fine-tuning: linear probes on labelled clips that took no part in pre-training."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from pydantic import Field
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
 
 from accent.audio import DecodeParams, decode_clip
 from accent.common_voice import ClassFilter, read_releases
 from accent.errors import InputError, Reject
+from accent.intervals import speaker_intervals
+from accent.network import ResNet
 from accent.params import Seed, params
+from accent.pretraining.teacher import Teacher
+from accent.probes import EvaluateParams
+from accent.ranking import auc
 from accent.selection import IngestParams, read_clip, select_clips
 from accent.spectrogram import SpectrogramParams, log_mel
 from accent.windows import even_windows
@@ -30,7 +35,9 @@ STRENGTHS = np.logspace(-4, 1, 6)  # of the regression; the validation folds cho
 class ListenParams:
     sets: dict[str, Path]
     classes: dict[str, ClassFilter]
+    licences: dict[str, str]
     native: str
+    context_seconds: Annotated[int, Field(ge=2, le=30)]
     seed: Seed
 
 
@@ -57,11 +64,13 @@ def read_labelled(
                 continue
             kept.append(number)
     rows = rows.iloc[kept].reset_index(drop=True)
+    if rows.empty:
+        raise InputError(f"{releases}: no clip of it could be decoded. Put labelled clips there")
     return Labelled(rows, waveforms, [log_mel(waveform, spectrogram) for waveform in waveforms])
 
 
 @torch.inference_mode()
-def pooled_features(network: nn.Module, spectrograms: Sequence[np.ndarray], window: int, hop: int) -> np.ndarray:
+def pooled_features(network: ResNet, spectrograms: Sequence[np.ndarray], window: int, hop: int) -> np.ndarray:
     """The mean of the network's features over each spectrogram's windows, (clips, channels)."""
     found = []
     for spectrogram in spectrograms:
@@ -71,11 +80,9 @@ def pooled_features(network: nn.Module, spectrograms: Sequence[np.ndarray], wind
     return np.stack(found)
 
 
-@torch.inference_mode()
-def columns(network: nn.Module, head: nn.Module, spectrogram: np.ndarray, place: slice) -> Tensor:
-    """What the student says of a whole spectrogram: (columns, dimensions), those of `place`."""
-    cells = (torch.from_numpy(np.ascontiguousarray(spectrogram.T)).float()[None, None] / 255 - 0.5) / 0.25
-    return head(network.columns(cells))[0, place].T
+def teacher_features(teacher: Teacher, waveforms: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean of the teacher's frames over each waveform, (clips, width)."""
+    return np.stack([teacher.frames([waveform])[0].astype(np.float32).mean(axis=0) for waveform in waveforms])
 
 
 def by_speaker(clips: pd.DataFrame, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -91,7 +98,12 @@ def by_speaker(clips: pd.DataFrame, seed: int) -> list[tuple[np.ndarray, np.ndar
 def fit_probe(features: np.ndarray, clips: pd.DataFrame, seed: int) -> Pipeline:
     """A linear probe on standardised features; folds by speaker choose the strength of its penalty."""
     regression = LogisticRegressionCV(
-        Cs=STRENGTHS, cv=by_speaker(clips, seed), scoring="neg_log_loss", max_iter=5000, use_legacy_attributes=False
+        Cs=STRENGTHS,
+        l1_ratios=(0,),
+        cv=by_speaker(clips, seed),
+        scoring="neg_log_loss",
+        max_iter=5000,
+        use_legacy_attributes=False,
     )
     return make_pipeline(StandardScaler(), regression).fit(features, clips["label"])
 
@@ -103,3 +115,44 @@ def out_of_fold(features: np.ndarray, clips: pd.DataFrame, seed: int) -> np.ndar
         fitted = fit_probe(features[learnt], clips.iloc[learnt], seed)
         scores[tested] = fitted.decision_function(features[tested])
     return scores
+
+
+def probe_sets(
+    sets: Mapping[str, Labelled],
+    networks: Mapping[str, ResNet],
+    teacher: Teacher,
+    window: int,
+    params: ListenParams,
+    intervals: EvaluateParams,
+) -> dict[str, dict[str, dict]]:
+    """By network, and for the teacher, the ROC AUC of probes: on each set by folds, and from each set to the others."""
+    found: dict[str, dict[str, dict]] = {}
+    for name in [*networks, "teacher"]:
+        if name == "teacher":
+            features = {key: teacher_features(teacher, labelled.waveforms) for key, labelled in sets.items()}
+        else:
+            features = {
+                key: pooled_features(networks[name], labelled.spectrograms, window, window // 3)
+                for key, labelled in sets.items()
+            }
+        found[name] = {}
+        for key, labelled in sets.items():
+            scores = out_of_fold(features[key], labelled.rows, params.seed)
+            found[name][key] = _auc(scores, labelled.rows, intervals)
+            fitted = fit_probe(features[key], labelled.rows, params.seed)
+            for other in sorted(set(sets) - {key}):
+                scores = fitted.decision_function(features[other])
+                found[name][f"{key}_to_{other}"] = _auc(scores, sets[other].rows, intervals)
+    return found
+
+
+def _auc(scores: np.ndarray, clips: pd.DataFrame, intervals: EvaluateParams) -> dict:
+    positive = (clips["label"] == max(clips["label"])).to_numpy()
+    bounds = speaker_intervals(
+        lambda rows: {"roc_auc": auc(positive[rows], scores[rows])},
+        clips["client_id"],
+        intervals.resamples,
+        intervals.seed,
+        positive,
+    )
+    return {"roc_auc": auc(positive, scores), "roc_auc_95": bounds["roc_auc"], "clips": len(clips)}

@@ -1,6 +1,5 @@
 """The student: our own network with a head that says, for each moment of a window, what the teacher said there."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,6 +16,7 @@ class Student(nn.Module):
     def __init__(self, network: ResNet, width: int) -> None:
         super().__init__()
         self.standardise, self.network = Standardise(), network
+        network.fc = nn.Identity()  # the head takes its place
         self.head = nn.Conv1d(network.channels, width, kernel_size=1)
 
     def forward(self, batch: Tensor) -> Tensor:
@@ -33,11 +33,6 @@ class StudentLoss(nn.Module):
 
     def forward(self, columns: Tensor, frames: Tensor) -> Tensor:
         return functional.mse_loss(columns, pool_columns(frames, columns.shape[1]))
-
-
-def explained_variance(errors: Tensor, totals: Tensor) -> Tensor:
-    """1 - the sum of squared errors by that of squares around the mean, for sums over dimensions of any shape."""
-    return 1 - errors.sum() / torch.clamp(totals.sum(), min=1e-12)
 
 
 def refine_time(network: ResNet, time_stride: int) -> None:

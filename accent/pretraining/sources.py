@@ -1,0 +1,44 @@
+"""What a trunk was made from, as its card says it: releases, locales, clips, hours, licences, and the commit."""
+
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from accent.common_voice import ClassFilter, read_releases
+from accent.errors import InputError
+
+
+def corpora(releases: Path, clips: pd.DataFrame, licences: Mapping[str, str]) -> list[dict]:
+    """One entry a release in the folder `releases`, about those of its clips that took part.
+
+    `clips` has `clip_id`, `label` (the locale) and `duration_s`. Raises `InputError` where `licences` lacks a release.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = read_releases(releases, [ClassFilter(locale="")], Path(scratch) / "spool")
+        release_of = {
+            path.rsplit(".", 1)[0]: Path(source.where.split(": ")[-1]).parent.name
+            for source in sources
+            for path in source.rows["path"]
+        }
+    names = clips["clip_id"].map(release_of)
+    if strangers := sorted(set(names) - set(licences)):
+        raise InputError(f"params.yaml: listen.licences: nothing for the release {strangers[0]}. State its licence")
+    return [
+        {
+            "release": release,
+            "locales": sorted(rows["label"].unique()),
+            "clips": len(rows),
+            "hours": round(float(rows["duration_s"].sum()) / 3600, 2),
+            "licence": licences[release],
+        }
+        for release, rows in clips.groupby(names.rename("release"))
+    ]
+
+
+def current_commit() -> str:
+    """The Git commit of the code that runs, "" outside a repository."""
+    done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
