@@ -64,6 +64,8 @@ class Notes(Callback):
         self.steps += 1
 
     def after_epoch(self) -> None:
+        if self.epoch < len(self.epochs):  # fastai skips through those of the first cycle
+            return
         train, valid = (dl.dataset.items for dl in self.dls)
         self.epochs.append({"train": train, "valid": valid, "draw": self.draw, "steps": self.steps})
         self.pct_trained = self.pct_train
