@@ -92,7 +92,7 @@ class BatchNorm(Callback):
         count = min(len(windows), self.max_batches * size)
         items = np.linspace(0, len(windows) - 1, count).round().astype(int)
         for batch in np.array_split(items, -(-count // size)):
-            yield torch.stack([windows[item][0].as_subclass(Tensor) for item in batch]).float() / 255
+            yield torch.stack([windows[item][0].as_subclass(Tensor) for item in batch.tolist()]).float() / 255
 
 
 class Checkpoint(Callback):

@@ -19,7 +19,6 @@ from accent.style import STYLE, new_figure
 from accent.training import TrainParams, first_weights, make_learner, read_clips, training_dls
 from accent.windows import window_frames
 
-STEPS = 100
 Curve = tuple[str, Sequence[float], Sequence[float], float]  # name, learning rates, losses, suggestion
 
 
@@ -41,6 +40,7 @@ def main() -> None:
     parser.add_argument("picture", type=Path, nargs="?", default=Path("lr_find.png"))
     parser.add_argument("--spectrograms", type=Path, default=Path("data/spectrograms"))
     parser.add_argument("--splits", type=Path, default=Path("data/splits.parquet"))
+    parser.add_argument("--steps", type=int, default=100, help="in which the rate rises from 1e-7 to 10")
     args = parser.parse_args()
 
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
@@ -51,15 +51,16 @@ def main() -> None:
     trunk = first_weights(params.trunk, params, spectrogram)
     clips, classes = read_clips(args.spectrograms, args.splits)
     curves = []
-    for name in ["the last layer alone", "all layers"] if params.head_epochs else ["all layers"]:
+    phases = {"the last layer alone": params.head_epochs, "all layers": params.epochs - params.head_epochs}
+    for name in (name for name, epochs in phases.items() if epochs):
         dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
         learn = make_learner(dls, params, trunk)
         if name != "all layers":
             learn.freeze()
         with tempfile.TemporaryDirectory() as folder, learn.no_bar():
             learn.path = Path(folder)  # where fastai keeps the weights that it puts back at the end
-            suggested = learn.lr_find(num_it=STEPS, show_plot=False, suggest_funcs=SuggestionMethod.Valley).valley
-        rates, losses = (values[STEPS // 10 : -5] for values in (learn.recorder.lrs, learn.recorder.losses))
+            suggested = learn.lr_find(num_it=args.steps, show_plot=False, suggest_funcs=SuggestionMethod.Valley).valley
+        rates, losses = (values[args.steps // 10 : -5] for values in (learn.recorder.lrs, learn.recorder.losses))
         curves.append((name, rates, [float(loss) for loss in losses], suggested))
         print(f"{name}: {suggested:.1e} is in the valley of the loss", flush=True)
     with output_file(args.picture) as partial:

@@ -64,7 +64,12 @@ class Notes(Callback):
         self.steps += 1
 
     def after_epoch(self) -> None:
+        if self.epoch < len(self.epochs):  # fastai skips through those of the first cycle
+            return
         train, valid = (dl.dataset.items for dl in self.dls)
+        if self.epoch:  # in which all layers train: the last ones are those that batch normalisation was measured over
+            train, measured = train[:-TRAINING], train[-TRAINING:]
+            assert measured == tuple(range(TRAINING))
         self.epochs.append({"train": train, "valid": valid, "draw": self.draw, "steps": self.steps})
         self.pct_trained = self.pct_train
         if self.epoch == 0 and not rank_distrib():
