@@ -4,6 +4,7 @@ import hashlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,6 +32,8 @@ from accent.errors import InputError
 from accent.model import build_model
 from accent.params import Seed, params
 from accent.windows import MAX_WINDOW_SECONDS
+
+NUMERICS = ("torch", "torchvision", "fastai", "numpy")
 
 
 @params
@@ -148,6 +151,11 @@ def _print_lines(learn: Learner) -> None:
 
     learn.remove_cb(ProgressCallback)
     learn.logger = print_line
+
+
+def numerics() -> dict[str, str]:
+    """The versions of the libraries that a training's numbers depend on, as requirements-numerics.txt pins them."""
+    return {name: version(name) for name in NUMERICS}
 
 
 def fingerprint(files: Iterable[Path], *params: object) -> str:

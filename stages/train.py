@@ -19,7 +19,7 @@ from accent.params import load_params
 from accent.parts import INDEX, Parts, read_index
 from accent.spectrogram import SpectrogramParams
 from accent.tables import read_frame
-from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
+from accent.training import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
 from accent.windows import window_frames
 
 
@@ -57,7 +57,7 @@ def main() -> None:
 
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
-    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
+    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio, numerics()))
     learn = make_learner(share(dls), params)
     fit(learn, params, checkpoint, args.live)
     leave()
