@@ -80,12 +80,14 @@ def test_evaluate_stores_it_and_the_scorer_shows_it(trained, tmp_path, monkeypat
     assert evaluation["second_source"] is None
 
     models = shutil.copytree(trained / "models", tmp_path / "models")
-    sentence = "No verdicts: it was tested on 1 french voices."
-    (models / "reference.json").write_text(
-        json.dumps(reference | {"fitness": {"verdicts": False, "sentence": sentence}})
-    )
-    scorer = Scorer.load(trained / "models")
+    reference["score"]["min_confidence"] = 0  # of a model that was trained for two epochs nothing is far from 0.5
+    (models / "reference.json").write_text(json.dumps(reference))
+    scorer = Scorer.load(models)
     take = next(path for path in sample_clips("fr") if not scorer.score(path).refused)
+    assert scorer.score(take).verdict in ("french", "not french")
+    sentence = "No verdicts: it was tested on 1 french voices."
+    reference["fitness"] = {"verdicts": False, "sentence": sentence}
+    (models / "reference.json").write_text(json.dumps(reference))
     assert Scorer.load(models).score(take).verdict == "unsure"
     arguments = ["score", str(take), "--model", str(models)]
     monkeypatch.setenv("COLUMNS", "200")
