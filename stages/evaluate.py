@@ -145,8 +145,9 @@ def main() -> None:
         f"ROC AUC {clip['roc_auc']:.3f} {say_interval(interval['roc_auc'])}, "
         f"balanced accuracy {clip['balanced_accuracy']:.3f} {say_interval(interval['balanced_accuracy'])}, "
         f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling; by chance, of a calibrated "
-        f"model, {chance['mean']:.3f}, 90%: {chance['low']:.3f} to {chance['high']:.3f}). {fitness.sentence}"
+        f"model, {chance['mean']:.3f}, 90%: {chance['low']:.3f} to {chance['high']:.3f})"
     )
+    print(fitness.sentence)
     for name, probe in metrics["probes"].items():
         auc = probe["auc_natives_against"]
         print(
