@@ -16,7 +16,7 @@ from accent.score import Piece, Score, Scorer
 from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
 from accent.timeline import curve, least_native, within
 
-FOOTER_CHARACTERS = 110  # in a line of small print below a take
+FOOTER_CHARACTERS = 90  # in a line of small print below a take
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
 CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
 
