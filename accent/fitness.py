@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from accent.probes import Bar
 from accent.reference import Fitness
 
@@ -49,9 +51,9 @@ def _lower_end(test: Mapping, name: str) -> float:
 def _numbers(test: Mapping) -> str:
     said = []
     for name, title in HEADLINES.items():
-        interval = test["interval"][name]
-        bounds = f" (95%: {interval[0]:.2f} to {interval[1]:.2f})" if interval else " (95%: not known)"
-        said.append(f"{title} {test[name]:.2f}{bounds}")
+        value, interval = test[name], test["interval"][name]
+        bounds = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else "not known"
+        said.append(f"{title} not known" if np.isnan(value) else f"{title} {value:.2f} (95%: {bounds})")
     return f"{_voices(test['speakers_of'])}: {', '.join(said)}"
 
 

@@ -56,6 +56,12 @@ def test_what_does_not_reach_the_bar_gives_no_verdicts(test, why):
     assert found.sentence.startswith(f"No verdicts: {why}")
 
 
+def test_a_class_without_a_clip_is_said_in_words():
+    found = judge_fitness(numbers(float("nan"), None, float("nan"), None, french=0), None, LEARNT, BAR)
+    assert "6 english and 0 french voices: ROC AUC not known, balanced accuracy not known," in found.sentence
+    assert not found.verdicts
+
+
 def test_a_test_without_an_error_is_not_held_against_the_model():
     """Its interval is one of chance alone, and lower than that of a model with a few errors."""
     assert judge_fitness(numbers(1.0, [0.47, 1.0], 1.0, [0.47, 1.0]), None, LEARNT, BAR).verdicts
