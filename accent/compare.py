@@ -70,7 +70,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int
         Scores(probabilities_of(run.set_index("clip_id").loc[both["clip_id"]]).to_numpy(), targets)
         for run in (first, second)
     )
-    with tqdm(total=resamples, unit="resample", delay=2, leave=False) as bar:
+    with tqdm(unit="resample", delay=2, leave=False) as bar:  # and the jackknife of the intervals
 
         def differences(rows: np.ndarray) -> dict[str, float]:
             bar.update()
