@@ -2,7 +2,7 @@
 
 VENV ?= .venv
 PYTHON ?= python3.11
-REQUIREMENTS = requirements.txt constraints.txt
+REQUIREMENTS = requirements.txt requirements-numerics.txt constraints.txt
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .PHONY: help install repro practice app test lint benchmark

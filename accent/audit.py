@@ -8,13 +8,11 @@ import pandas as pd
 from pydantic import PositiveInt
 
 from accent.common_voice import FEMALE, GENDERS, MALE, gender_of
-from accent.intervals import speaker_intervals
+from accent.intervals import speaker_intervals, too_few_speakers
 from accent.nuisance import fit_classifier, log_odds, metadata_table
 from accent.params import Seed, params
 from accent.probes import EvaluateParams
 from accent.ranking import auc, roc_auc
-
-MIN_SPEAKERS = 3  # of every class or gender that is compared: two voices differ in more than what they are named for
 
 
 @params
@@ -54,18 +52,19 @@ def compare(alone: np.ndarray, test: Heard, what: str, intervals: EvaluateParams
         without, heard = (roc_auc(values[rows], targets[rows]) for values in (alone, test.log_odds))
         return {"roc_auc": without, "model_roc_auc": heard, "difference": heard - without}
 
-    found = _with_intervals(metric, test.speakers, intervals, targets)
-    return found | {"verdict": _verdict(found, what)}
+    labels = test.rows["label"].to_numpy()
+    found = _with_intervals(metric, test.speakers, intervals, labels)
+    reason = too_few_speakers(test.speakers, labels)
+    return found | {"verdict": f"no comparison with {what}: {reason}" if reason else _verdict(found, what)}
 
 
 def _verdict(found: dict, what: str) -> str:
-    if found["difference_95"] is None:
-        return f"there are too few test speakers to compare the model with {what}"
+    at_least = {name: (found[f"{name}_95"] or [found[name]])[0] for name in ("roc_auc", "difference")}
     if found["difference"] <= 0:
         return f"{what} alone do as well as the model: its accuracy need not be speech"
-    if found["difference_95"][0] <= 0:
+    if at_least["difference"] <= 0:
         return f"{what} alone may do as well as the model, within the error: its accuracy need not be speech"
-    if found["roc_auc_95"][0] > 0.5:
+    if at_least["roc_auc"] > 0.5:
         return f"the model does better than {what} alone, which do better than chance: some of it need not be speech"
     return f"the model does better than {what} alone, which need be no better than chance"
 
@@ -74,7 +73,7 @@ def audit_metadata(train: pd.DataFrame, test: Heard, target: str, intervals: Eva
     """Whether gender and age alone tell the class, the score tells women from men, and the model the class within each.
 
     `train` has the columns of `test.rows`. The score is that of class `target`: an AUC above 0.5 means that women get
-    the higher ones. Where a side has fewer than `MIN_SPEAKERS` speakers, `roc_auc` is None and `reason` says so.
+    the higher ones. Where a side has too few speakers for an interval, `roc_auc` is None and `reason` says so.
     """
     labels, speakers, targets = test.rows["label"].to_numpy(), test.speakers, test.targets
     genders = test.rows["gender"].map(gender_of).to_numpy()
@@ -86,11 +85,11 @@ def audit_metadata(train: pd.DataFrame, test: Heard, target: str, intervals: Eva
     def classes_apart(rows: np.ndarray) -> dict[str, float]:
         return {"roc_auc": roc_auc(test.log_odds[rows], targets[rows])}
 
-    def within(mask: np.ndarray, metric: Callable, sides: np.ndarray, names: Sequence[str]) -> dict:
+    def within(mask: np.ndarray, metric: Callable, strata: np.ndarray, names: Sequence[str]) -> dict:
         rows = np.flatnonzero(mask)
-        if reason := too_few(sides[rows], speakers[rows], names):
+        if reason := _unstated(strata[rows], speakers[rows], names):
             return _unanswered(reason, speakers[rows])
-        return _with_intervals(lambda drawn: metric(rows[drawn]), speakers[rows], intervals)
+        return _with_intervals(lambda drawn: metric(rows[drawn]), speakers[rows], intervals, strata[rows])
 
     of_either = np.isin(genders, [FEMALE, MALE])
     return {
@@ -109,30 +108,28 @@ def _metadata_alone(train: pd.DataFrame, test: Heard, intervals: EvaluateParams,
     )
     train, test = train[learnt], Heard(test.rows[known], test.log_odds[known], test.classes)
     for rows, where in ((train, "to learn from"), (test.rows, "to be tested on")):
-        if reason := too_few(rows["label"].to_numpy(), rows["client_id"].to_numpy(), test.classes):
+        if reason := _unstated(rows["label"].to_numpy(), rows["client_id"].to_numpy(), test.classes):
             return _unanswered(f"{where}, {reason}", test.speakers)
     table = metadata_table(pd.concat([train, test.rows], ignore_index=True))
     classifier = fit_classifier(table[: len(train)], train["label"], seed)
     return compare(log_odds(classifier, test.classes, table[len(train) :]), test, "gender and age", intervals)
 
 
-def too_few(sides: np.ndarray, speakers: np.ndarray, names: Sequence[str]) -> str:
-    """Why clips on these sides (of a class or a gender each) cannot be compared, or ""."""
-    counts = {name: len(set(speakers[sides == name])) for name in names}
-    if min(counts.values()) >= MIN_SPEAKERS:
-        return ""
-    found = ", ".join(f"{count} {name}" for name, count in counts.items())
-    return f"{found} speakers state it, {MIN_SPEAKERS} of each are needed"
+def _unstated(strata: np.ndarray, speakers: np.ndarray, names: Sequence[str]) -> str:
+    """Why clips that state something, of a class or a gender each, cannot be compared, or ""."""
+    if absent := [name for name in names if name not in strata]:
+        return f"no speaker of {' and '.join(absent)} states it"
+    return too_few_speakers(speakers, strata)
 
 
 def _with_intervals(
     metric: Callable[[np.ndarray], Mapping[str, float]],
     speakers: np.ndarray,
     intervals: EvaluateParams,
-    sides: np.ndarray | None = None,
+    strata: np.ndarray,
 ) -> dict:
     """What `metric` gives for all rows, the `_95` interval over speakers of each number, and how many they are of."""
-    bounds = speaker_intervals(metric, speakers, intervals.resamples, intervals.seed, sides)
+    bounds = speaker_intervals(metric, speakers, strata, intervals.resamples, intervals.seed, ["difference"])
     found = {}
     for name, value in metric(np.arange(len(speakers))).items():
         found |= {name: value, f"{name}_95": bounds[name]}

@@ -19,6 +19,7 @@ from accent.audio import SAMPLE_RATE, open_audio
 from accent.errors import InputError, Reject
 from accent.parallel import in_parallel
 from accent.parts import part_name
+from accent.refusal import UNPROVEN
 from accent.score import Scorer
 from accent.selection import seeded_hash
 from accent.tables import read_frame
@@ -155,7 +156,8 @@ def _judged(scorer: Scorer, take: bytes) -> tuple[float, bool]:
         score = scorer.score(take)
     except Reject:
         return np.nan, True
-    return np.nan if score.probability is None else score.probability, score.refused is not None
+    refused = score.refused is not None and score.refused.kind != UNPROVEN  # the model need not have earned anything
+    return np.nan if score.probability is None else score.probability, refused
 
 
 def stability(scores: pd.DataFrame) -> dict[str, dict[str, float | int | None]]:

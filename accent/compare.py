@@ -1,4 +1,4 @@
-"""Is one run better than another? Over the clips that both tested, with intervals over their speakers."""
+"""Is one run better than another? Over the clips that both tested, with intervals over the speakers of each class."""
 
 import argparse
 import json
@@ -10,13 +10,12 @@ from rich.table import Table
 from tqdm import tqdm
 
 from accent.errors import InputError, run
-from accent.intervals import speaker_intervals
+from accent.intervals import speaker_intervals, too_few_speakers
 from accent.log_odds import log_odds_of
-from accent.metrics import calibration_error
 from accent.ranking import roc_auc
 from accent.revisions import check_same_classes, probabilities_of, read_predictions
 
-HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False, "ece": False}
+HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False}
 SAME = "no difference seen"
 UNKNOWN = "too few speakers to tell"
 
@@ -26,7 +25,7 @@ class Scores:
 
     def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
         logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
-        self.probabilities, self.targets = probabilities, targets
+        self.targets = targets
         self.log_odds = log_odds_of(probabilities)
         self.right = probabilities.argmax(axis=1) == targets
         self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
@@ -43,7 +42,6 @@ class Scores:
             "roc_auc": roc_auc(self.log_odds[rows], targets),
             "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
             "log_loss": self.losses[rows].mean(),
-            "ece": calibration_error(self.probabilities[rows], targets),
         }
 
 
@@ -51,8 +49,9 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int
     """What the second run's test predictions are worth beside the first's, over the clips that both have.
 
     `metrics` has of each metric `a`, `b`, `difference` (b - a), its 95% interval `low` to `high` by paired bootstrap
-    over the speakers (None where there is one), and the `verdict` on b: better, worse, or why neither. `clips` and
-    `speakers` are counted, and in `left_out` the clips that only one run tested.
+    over the speakers of each class (None where a class has too few), and the `verdict` on b: better, worse, or why
+    neither. `clips` and `speakers` are counted, in `left_out` the clips that only one run tested, and `too_few` says
+    why there is no interval, or "".
     Raises `InputError` where the classes differ, no clip is shared, or a shared one has two labels.
     """
     classes = check_same_classes({"A": first, "B": second})
@@ -71,38 +70,46 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int
         Scores(probabilities_of(run.set_index("clip_id").loc[both["clip_id"]]).to_numpy(), targets)
         for run in (first, second)
     )
-    with tqdm(total=resamples, unit="resample", delay=2, leave=False) as bar:
+    with tqdm(unit="resample", delay=2, leave=False) as bar:  # and the jackknife of the intervals
 
         def differences(rows: np.ndarray) -> dict[str, float]:
             bar.update()
             in_a, in_b = a.metrics(rows), b.metrics(rows)
             return {name: in_b[name] - in_a[name] for name in in_a}
 
-        intervals = speaker_intervals(differences, both["client_id"], resamples, seed)
+        intervals = speaker_intervals(
+            differences, both["client_id"], both["label"], resamples, seed, differences=HIGHER_IS_BETTER
+        )
     of_a, of_b = (run.metrics(np.arange(len(both))) for run in (a, b))
+    too_few = too_few_speakers(both["client_id"], both["label"])
     metrics = {}
     for name, interval in intervals.items():
         low, high = interval or (None, None)
+        difference = float(of_b[name] - of_a[name])
         metrics[name] = {
             "a": float(of_a[name]),
             "b": float(of_b[name]),
-            "difference": float(of_b[name] - of_a[name]),
+            "difference": difference,
             "low": low,
             "high": high,
-            "verdict": verdict(interval, HIGHER_IS_BETTER[name]),
+            "verdict": verdict(difference, interval, HIGHER_IS_BETTER[name], too_few),
         }
     return {
         "clips": len(both),
         "speakers": both["client_id"].nunique(),
+        "too_few": too_few,
         "left_out": {"a": len(first) - len(both), "b": len(second) - len(both)},
         "metrics": metrics,
     }
 
 
-def verdict(interval: list[float] | None, higher_is_better: bool) -> str:
-    """What the interval of a difference says of the second run: it has to lie on one side of zero."""
+def verdict(difference: float, interval: list[float] | None, higher_is_better: bool, too_few: str = "") -> str:
+    """What a difference and its interval say of the second run: the interval has to lie on one side of zero.
+
+    Where all resamples differ by the same there is no interval, and that is 0 where the runs say the same.
+    """
     if interval is None:
-        return UNKNOWN
+        return UNKNOWN if too_few or difference else SAME
     low, high = interval
     if low <= 0 <= high:
         return SAME
@@ -128,6 +135,8 @@ def print_table(found: dict, names: tuple[str, str], console: Console) -> None:
         highlight=False,
         markup=False,
     )
+    if found["too_few"]:
+        console.print(f"No intervals: {found['too_few']}.", highlight=False, markup=False)
 
 
 def main() -> None:

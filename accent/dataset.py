@@ -7,12 +7,13 @@ import fastai.vision.learner  # noqa: F401  (its show_batch and show_results lay
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import IntToFloatTensor
 from fastai.torch_core import TensorCategory, TensorImageBW, default_device
 from fasttransform import Transform
 
 from accent.augment import AugmentParams, augment
-from accent.windows import cut, even_starts
+from accent.windows import cut, even_starts, frame_counts
 
 
 class TensorSpectrogram(TensorImageBW):
@@ -51,7 +52,7 @@ class Windows:
     ) -> None:
         self.spectrograms, self.window, self.vocab = spectrograms, window, list(vocab)
         self.targets = np.array([self.vocab.index(label) for label in labels])
-        self.lengths = np.array([len(spectrogram) for spectrogram in spectrograms])
+        self.lengths = frame_counts(spectrograms)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -94,17 +95,10 @@ class RandomWindows(Windows):
         self.starts = np.random.default_rng([self.seed, epoch]).integers(0, spare, endpoint=True)
 
 
-class ToFloat(Transform):
-    """uint8 to float32 in 0-1, on the device that the batch is on."""
-
-    def encodes(self, batch: TensorSpectrogram):
-        return batch.float() / 255
-
-
 class Augment(Transform):
     """`accent.augment` on training batches only."""
 
-    split_idx, order = 0, 10
+    split_idx, order = 0, IntToFloatTensor.order + 1
 
     def __init__(self, params: AugmentParams, range_db: float):
         super().__init__()
@@ -119,13 +113,15 @@ def make_dls(
 ) -> DataLoaders:
     """`DataLoaders` of the two, on the GPU if there is one; a last, smaller training batch is left out."""
     train.split_idx, valid.split_idx = 0, 1
-    shared = {"bs": batch_size, "num_workers": num_workers, "device": default_device()}
-    augmented = [ToFloat(), Augment(augment_params, range_db)]
-    # Batch normalisation suffers from a few examples by themselves, but a set that is smaller than a batch is one.
-    drop_last = len(train) >= batch_size
-    dls = DataLoaders(
-        TfmdDL(train, shuffle=True, drop_last=drop_last, after_batch=augmented, **shared),
-        TfmdDL(valid, after_batch=[ToFloat()], **shared),
+    dls = DataLoaders.from_dsets(
+        train,
+        valid,
+        bs=batch_size,
+        num_workers=num_workers,
+        device=default_device(),
+        after_batch=[IntToFloatTensor(), Augment(augment_params, range_db)],
+        # Batch normalisation suffers from a few examples by themselves, but a set smaller than a batch is one.
+        drop_last=(len(train) >= batch_size, False),
     )
     for dl in dls:
         _ = (

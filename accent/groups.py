@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.special import expit
 
 from accent.common_voice import gender_of
-from accent.intervals import speaker_intervals
+from accent.intervals import speaker_intervals, too_few_speakers
 from accent.ranking import auc
 
 LENGTHS_S = (0, 3, 5, 8, np.inf)
@@ -40,7 +40,7 @@ def subgroups(clips: pd.DataFrame, target: str, resamples: int, seed: int) -> pd
     """A row for every value of every dimension: clips, speakers, and error and ROC AUC with their intervals.
 
     `error` is the share of clips whose predicted class is not theirs; `roc_auc` that of the target class against the
-    rest. A number that the group's clips do not give is NaN.
+    rest. A number that the group's clips do not give is NaN; `too_few` says why there is no interval, or "".
     """
     rows = []
     for dimension, values in dimensions(clips).items():
@@ -54,11 +54,11 @@ def subgroups(clips: pd.DataFrame, target: str, resamples: int, seed: int) -> pd
 
             row = {"dimension": dimension, "value": value, "clips": len(group)}
             row["speakers"] = group["client_id"].nunique()
-            intervals = speaker_intervals(metric, group["client_id"], resamples, seed)
+            intervals = speaker_intervals(metric, group["client_id"], group["label"], resamples, seed)
             for name, number in metric(np.arange(len(group))).items():
                 low, high = intervals[name] or (np.nan, np.nan)
                 row |= {name: number, f"{name}_low": low, f"{name}_high": high}
-            rows.append(row)
+            rows.append(row | {"too_few": too_few_speakers(group["client_id"], group["label"])})
     return pd.DataFrame(rows)
 
 
@@ -66,8 +66,9 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
     """What the model says of a probe's clips beside the test clips of native speakers, with intervals.
 
     `auc_natives_against`, the share of pairs in which the native's score is higher; `mean_probability` of the target;
-    `predicted_CLASS`, the share of the probe's clips that is taken for each class; `refused`. The resamples are of all
-    the speakers, the natives' and the probe's.
+    `predicted_CLASS`, the share of the probe's clips that is taken for each class; `refused`. A number that there are
+    no clips for is NaN. The resamples are of the natives' speakers and of the probe's; `too_few` says why there is no
+    interval, or "".
     """
     clips = pd.concat([natives, probe], ignore_index=True)
     native = np.arange(len(clips)) < len(natives)
@@ -76,14 +77,16 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
 
     def metric(rows: np.ndarray) -> dict[str, float]:
         probed = rows[~native[rows]]
-        if not len(probed):
-            return dict.fromkeys(names, np.nan)
         means = [probability[probed], refused[probed], *(predicted[probed] == name for name in classes)]
         return dict(zip(names, [auc(native[rows], log_odds[rows]), *map(np.mean, means)], strict=True))
 
     names = ["auc_natives_against", "mean_probability", "refused", *(f"predicted_{name}" for name in classes)]
     sizes = {"clips": len(probe), "speakers": probe["client_id"].nunique(), "natives": len(natives)}
-    interval = speaker_intervals(metric, clips["client_id"], resamples, seed, native)
-    return (
-        sizes | {name: float(value) for name, value in metric(np.arange(len(clips))).items()} | {"interval": interval}
-    )
+    numbers = {name: float(value) for name, value in metric(np.arange(len(clips))).items()}
+    strata = np.where(native, "the natives", "the probe")
+    return {
+        **sizes,
+        **numbers,
+        "interval": speaker_intervals(metric, clips["client_id"], strata, resamples, seed),
+        "too_few": too_few_speakers(clips["client_id"], strata),
+    }

@@ -20,7 +20,7 @@ from accent.network import ARCHITECTURES, ResNet
 from accent.outputs import output_file
 from accent.params import params, read_json
 from accent.spectrogram import SpectrogramParams
-from accent.windows import MAX_WINDOW_SECONDS, cut, even_starts, window_frames
+from accent.windows import MAX_WINDOW_SECONDS, cut, even_starts, frame_counts, window_frames
 
 WEIGHTS, CARD = "accent.safetensors", "accent.json"
 
@@ -120,7 +120,7 @@ def window_logits(
     """
     device = next(model.parameters()).device
     model.eval()
-    starts = [even_starts(len(spectrogram), window, hop) for spectrogram in spectrograms]
+    starts = [even_starts(length, window, hop) for length in frame_counts(spectrograms)]
     windows = ((clip, start) for clip, clip_starts in enumerate(starts) for start in clip_starts)
     logits: list[list[np.ndarray]] = [[] for _ in spectrograms]
     while batch := [pair for _, pair in zip(range(batch_size), windows, strict=False)]:

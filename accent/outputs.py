@@ -1,5 +1,7 @@
 """Outputs are written beside and moved into place, so that none is ever half-written."""
 
+import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,6 +38,21 @@ def output_file(path: Path) -> Iterator[Path]:
         raise _with_name(error, path) from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: dict) -> None:
+    """Write a document of numbers as JSON; what is no number (NaN, infinity) becomes null, which JSON has instead."""
+    text = json.dumps(_nullable(document), indent=2, allow_nan=False)
+    with output_file(path) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+
+
+def _nullable(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: _nullable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_nullable(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _with_name(error: OSError, path: Path) -> OSError:

@@ -1,5 +1,7 @@
 """Pictures of a take, of practice, and of what the model listens to."""
 
+from textwrap import fill
+
 import librosa
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +16,7 @@ from accent.score import Piece, Score, Scorer
 from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
 from accent.timeline import curve, least_native, within
 
+FOOTER_CHARACTERS = 90  # in a line of small print below a take
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
 CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
 
@@ -45,6 +48,7 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
             axes[1].tick_params(labelbottom=False)
             axes[2].set_xlabel("seconds")
         figure.suptitle(title)
+        figure.supxlabel(fill(score.fitness.sentence, FOOTER_CHARACTERS), size=8, color=INK)
         return figure
 
 

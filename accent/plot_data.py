@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from scipy.special import softmax
+from sklearn.calibration import calibration_curve
 from sklearn.metrics import roc_curve
 
 from accent.log_odds import one_against_rest
@@ -17,12 +18,16 @@ def confusion(labels: pd.Series, predicted: pd.Series) -> pd.DataFrame:
 
 
 def roc(logits: np.ndarray, targets: np.ndarray, classes: list[str]) -> pd.DataFrame:
-    """The ROC curve of every class against the rest; of two classes only the second's, since they mirror each other."""
-    curves = []
+    """The ROC curve of every class against the rest; of two classes only the second's, since they mirror each other.
+
+    A class that has no clip, or all of them, has no curve.
+    """
+    curves = [pd.DataFrame(columns=["false_positive_rate", "true_positive_rate", "label"])]
     for number, name in enumerate(classes):
-        if len(classes) == 2 and number == 0:
+        of_class = targets == number
+        if (len(classes) == 2 and number == 0) or of_class.all() or not of_class.any():
             continue
-        false_positive, true_positive, _ = roc_curve(targets == number, one_against_rest(logits, number))
+        false_positive, true_positive, _ = roc_curve(of_class, one_against_rest(logits, number))
         curve = {"false_positive_rate": false_positive, "true_positive_rate": true_positive, "label": name}
         curves.append(pd.DataFrame(curve))
     return pd.concat(curves, ignore_index=True)
@@ -33,14 +38,10 @@ def reliability(logits: np.ndarray, targets: np.ndarray, temperature: float) -> 
     tables = []
     for scaling, divisor in (("before", 1.0), ("after", temperature)):
         probabilities = softmax(logits / divisor, axis=1)
-        clips = pd.DataFrame(
-            {"confidence": probabilities.max(axis=1), "accuracy": probabilities.argmax(axis=1) == targets}
-        )
-        bins = np.minimum((clips["confidence"] * ECE_BINS).astype(int), ECE_BINS - 1)
-        table = clips.groupby(bins).mean()
-        table["clips"] = clips.groupby(bins).size()
-        table["temperature_scaling"] = scaling
-        tables.append(table)
+        confidence, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == targets
+        accuracy, mean_confidence = calibration_curve(right, confidence, n_bins=ECE_BINS)
+        table = {"confidence": mean_confidence, "accuracy": accuracy, "temperature_scaling": scaling}
+        tables.append(pd.DataFrame(table))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -54,7 +55,8 @@ def score_histogram(logits: np.ndarray, labels: pd.Series, classes: list[str], t
         if len(classes) == 2 and number == 0:
             continue
         scores = np.clip(one_against_rest(logits / temperature, number), *HISTOGRAM_EDGES[[0, -1]])
-        for label in [*classes, *sorted(set(labels) - set(classes))]:
+        present = set(labels)
+        for label in [name for name in [*classes, *sorted(present - set(classes))] if name in present]:
             of_label = scores[(labels == label).to_numpy()]
             counts, _ = np.histogram(of_label, HISTOGRAM_EDGES)
             table = {"log_odds": (HISTOGRAM_EDGES[1:] + HISTOGRAM_EDGES[:-1]) / 2, "share": counts / len(of_label)}

@@ -1,15 +1,15 @@
 """Recordings of ordered levels, best first, and how well scores order them."""
 
 from collections.abc import Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import Field, PositiveInt
-from scipy.stats import bootstrap, kendalltau
+from scipy.stats import kendalltau, somersd
 
 from accent.errors import InputError
+from accent.intervals import speaker_intervals, too_few_speakers
 from accent.params import Seed, params
 
 
@@ -38,38 +38,35 @@ def find_recordings(folder: Path, levels: Sequence[str]) -> list[tuple[str, Path
     return [(level, path) for level in levels for path in found[level]]
 
 
-def ordered_rightly(*levels: Sequence[float]) -> float:
-    """Of all pairs of scores of different levels, best first, the share in which the better level's is higher.
+def ordered_rightly(ranks: Sequence[int], scores: Sequence[float]) -> float:
+    """Of all pairs of recordings of different ranks, the share in which the higher rank has the higher score.
 
-    Equal scores count half.
+    Equal scores count half: that is Somers' D of the scores, moved from -1 to 1 to 0 to 1.
     """
-    rightly = total = 0.0
-    for better, worse in combinations(map(np.asarray, levels), 2):
-        differences = np.subtract.outer(better, worse)
-        rightly += np.count_nonzero(differences > 0) + 0.5 * np.count_nonzero(differences == 0)
-        total += differences.size
-    return rightly / total
+    if np.ptp(scores) == 0:
+        return 0.5  # where scipy says NaN
+    return float(somersd(ranks, scores).statistic + 1) / 2
 
 
 def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> dict:
-    """What `metrics/practice.json` says of the levels' log-odds, with a 95% interval by bootstrap over recordings."""
-    samples = [np.asarray(log_odds[level]) for level in params.levels]
-    summary = {
-        "mean_log_odds": {level: float(scores.mean()) for level, scores in zip(params.levels, samples, strict=True)},
-        "pairs_ordered_rightly": ordered_rightly(*samples),
+    """What `metrics/practice.json` says of the levels' log-odds, with a 95% interval by bootstrap over recordings.
+
+    `too_few` says why there is no interval, or "".
+    """
+    counts = [len(log_odds[level]) for level in params.levels]
+    ranks = np.repeat(np.arange(len(counts), 0, -1), counts)
+    levels = np.repeat(params.levels, counts)
+    scores = np.concatenate([log_odds[level] for level in params.levels])
+
+    def metric(rows: np.ndarray) -> dict[str, float]:
+        return {"pairs_ordered_rightly": ordered_rightly(ranks[rows], scores[rows])}
+
+    recordings = np.arange(len(scores))
+    tau = kendalltau(ranks, scores).statistic
+    return {
+        "mean_log_odds": {level: float(np.mean(log_odds[level])) for level in params.levels},
+        **metric(recordings),
+        "interval": speaker_intervals(metric, recordings, levels, params.resamples, params.seed),
+        "too_few": too_few_speakers(recordings, levels).replace("speakers", "recordings"),
+        "kendall_tau": None if np.isnan(tau) else float(tau),  # all scores equal: no order at all
     }
-    if min(map(len, samples)) > 1:
-        drawn = bootstrap(
-            samples,
-            ordered_rightly,
-            vectorized=False,
-            n_resamples=params.resamples,
-            method="percentile",
-            rng=np.random.default_rng(params.seed),
-        )
-        interval = {"low": float(drawn.confidence_interval.low), "high": float(drawn.confidence_interval.high)}
-        summary["pairs_ordered_rightly_95"] = interval
-    ranks = np.repeat(np.arange(len(samples), 0, -1), [len(scores) for scores in samples])
-    tau = kendalltau(ranks, np.concatenate(samples)).statistic
-    summary["kendall_tau"] = None if np.isnan(tau) else float(tau)  # all scores equal: no order at all
-    return summary

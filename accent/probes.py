@@ -1,12 +1,22 @@
 """Probes: named sets of clips that take no part in training and are scored beside the test split."""
 
 from collections.abc import Collection
+from pathlib import Path
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from accent.common_voice import ClassFilter
 from accent.errors import InputError
-from accent.params import Seed, params
+from accent.params import Fraction, Seed, params
+
+
+@params
+class Bar:
+    """What a test has to show before a model gives verdicts; the last two are lower ends of the 95% intervals."""
+
+    min_speakers: NonNegativeInt
+    min_roc_auc: Fraction
+    min_balanced_accuracy: Fraction
 
 
 @params
@@ -14,6 +24,9 @@ class EvaluateParams:
     resamples: PositiveInt
     seed: Seed
     probes: dict[str, ClassFilter] = Field(default_factory=dict)
+    second_source: Path
+    second_source_clips: PositiveInt
+    bar: Bar
 
 
 def check_names(classes: Collection[str], probes: Collection[str]) -> None:

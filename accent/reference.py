@@ -19,10 +19,19 @@ LOW, HIGH = 5, 95  # percent of the native speakers' test clips: the range that 
 
 
 @params
+class Fitness:
+    """Whether a model may give verdicts, and in a sentence what that rests on."""
+
+    verdicts: bool
+    sentence: str
+
+
+@params
 class Reference:
-    """The thresholds, the scores of native speakers, and what speech is like, for one trained model."""
+    """What a trained model has earned, the thresholds, the scores of native speakers, and what speech is like."""
 
     weights_sha256: str
+    fitness: Fitness
     score: ScoreParams
     native_log_odds: Annotated[tuple[float, ...], Field(min_length=101, max_length=101)]  # percentiles 0 to 100
     typicality: Typicality

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat
 from accent.params import Fraction, params
 
 MEASURES = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.trim
+UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
 ENGLISH = {
     "silent": "no speech found: check that the right microphone is on",
@@ -21,6 +22,7 @@ ENGLISH = {
     "unlike speech": "unlike the speech that it knows, {found:.1f} times as far as allowed: record one voice, without "
     "music or other sounds",
     "too close to call": "too close to call: record more, or another sentence",
+    UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
 }
 FRENCH = {
     "silent": "aucune parole : vérifiez que le bon micro est actif",
@@ -34,6 +36,7 @@ FRENCH = {
     "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
     "enregistrez une seule voix, sans musique ni autre bruit",
     "too close to call": "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
+    UNPROVEN: "non éprouvé : rien ne montre que ce modèle distingue les classes : entraînez-le sur plus de voix",
 }
 
 

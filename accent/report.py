@@ -22,6 +22,7 @@ MAX_BYTES = 20_000_000  # of the page: browsers open more slowly, and mail and f
 HASH_CHARACTERS = 10  # of a speaker's 128: no two of a corpus share them
 MIME_TYPES = {"MP3": "audio/mpeg", "OGG": "audio/ogg", "WAV": "audio/wav", "WAVEX": "audio/wav", "FLAC": "audio/flac"}
 UNKNOWN_TYPE = "application/octet-stream"  # browsers then look at the content themselves (HTML, "MIME types")
+OTHERS = ("verdict", "interval", "clips_of", "speakers_of")  # that have no column in a table
 MEASURES = {  # column: name, unit, by what it is multiplied, decimals
     "probability": ("probability", "%", 100, 1),
     "duration_s": ("duration", "s", 1, 1),
@@ -127,7 +128,7 @@ def beside(numbers: dict, intervals: dict) -> dict:
 def subgroup_tables(rows: pd.DataFrame) -> dict[str, dict[str, dict]]:
     """A table for each dimension of the rows of `accent.groups.subgroups`, a row for each of its values."""
     tables = {}
-    for row in rows.astype(object).where(rows.notna(), None).to_dict("records"):
+    for row in rows.fillna({"too_few": ""}).astype(object).where(rows.notna(), None).to_dict("records"):
         bounds = {name: (row.pop(f"{name}_low"), row.pop(f"{name}_high")) for name in ("error", "roc_auc")}
         known = {name: pair for name, pair in bounds.items() if None not in pair}
         dimension, value = row.pop("dimension"), row.pop("value")
@@ -136,9 +137,9 @@ def subgroup_tables(rows: pd.DataFrame) -> dict[str, dict[str, dict]]:
 
 
 def columns_of(table: dict[str, dict]) -> list[str]:
-    """The names of what any row of a table has, in the order in which they appear, without intervals and verdicts."""
-    names = dict.fromkeys(name for row in table.values() for name in row)
-    return [name for name in names if not name.endswith("_95") and name not in ("verdict", "interval")]
+    """The names of what any row of a table has, in the order in which they appear; words only where there are any."""
+    names = dict.fromkeys(name for row in table.values() for name, value in row.items() if value != "")
+    return [name for name in names if not name.endswith("_95") and name not in OTHERS]
 
 
 def number(value: float | str | None) -> str:
@@ -175,7 +176,7 @@ def render(**page: object) -> str:
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template("report.html").render(
-        **page, measures=MEASURES, box=CLIP_BOX, script=script, script_hash=script_hash
+        **page, beside=beside, measures=MEASURES, box=CLIP_BOX, script=script, script_hash=script_hash
     )
     size = len(html.encode())
     if size > MAX_BYTES:

@@ -29,8 +29,8 @@ from accent.errors import InputError, Reject, run
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, load_model, window_logits
 from accent.outputs import output_file
-from accent.reference import HIGH, LOW, Reference, load_reference
-from accent.refusal import Refusal, refusal
+from accent.reference import HIGH, LOW, Fitness, Reference, load_reference
+from accent.refusal import UNPROVEN, Refusal, refusal
 from accent.spectrogram import log_mel
 from accent.typicality import COUNT, clip_features
 
@@ -55,7 +55,7 @@ class Score:
 
     verdict: str  # the target class, "not " and the target class, or "unsure"
     refused: Refusal | None  # why it is unsure
-    probability: float | None  # of the target class, calibrated
+    probability: float | None  # of the target class, calibrated, where all classes are equally frequent
     probabilities: dict[str, float]  # of every class
     native_low: float  # probability that 5% of the native speakers' test clips got less than
     native_high: float  # and 5% more than
@@ -63,6 +63,7 @@ class Score:
     speech_s: float
     measures: dict[str, float | str]  # see accent.audio.trim
     windows: list[Window]
+    fitness: Fitness  # what the model has earned: without it every verdict is "unsure"
 
     @property
     def reason(self) -> str:
@@ -73,8 +74,8 @@ class Score:
         """What `--json` prints of it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["refused"]
-        windows = [window._asdict() for window in self.windows]
-        return {"verdict": fields.pop("verdict"), "reason": self.reason, **fields, "windows": windows}
+        inner = {"windows": [window._asdict() for window in self.windows], "fitness": dataclasses.asdict(self.fitness)}
+        return {"verdict": fields.pop("verdict"), "reason": self.reason, **fields, **inner}
 
 
 class Piece(NamedTuple):
@@ -189,13 +190,14 @@ class Scorer:
         return [Window(*map(float, row)) for row in values]
 
     def _judge(self, measures: dict, windows: list[Window], logits: np.ndarray, speech: np.ndarray) -> Score:
-        name, native = self.reference.score.target, self.reference.native_log_odds
+        name, native, fitness = self.reference.score.target, self.reference.native_log_odds, self.reference.fitness
         found = {
             "native_low": float(expit(native[LOW])),
             "native_high": float(expit(native[HIGH])),
             "speech_s": measures["speech_s"],
             "measures": measures,
             "windows": windows,
+            "fitness": fitness,
         }
         if not windows:
             refused = refusal(measures, 0.0, None, self.reference.score)
@@ -204,6 +206,8 @@ class Scorer:
         log_odds = self.log_odds(logits[np.newaxis])[0]
         probability = float(expit(log_odds))
         refused = refusal(measures, self.reference.typicality.unlikeness(speech), probability, self.reference.score)
+        if not refused and not fitness.verdicts:
+            refused = Refusal(UNPROVEN)
         verdict = UNSURE if refused else name if probability >= 0.5 else f"not {name}"
         probabilities = softmax(logits / self.card.temperature)
         return Score(
@@ -279,10 +283,15 @@ def print_table(scores: list[tuple[Path, Score]], target: str, console: Console)
         table.add_row(escape(name), f"[{colour}]{verdict}[/]", *cells)
     console.print(table)
     for name, (_, score) in zip(shown, scores, strict=True):
-        if score.reason:
+        if score.refused and score.refused.kind != UNPROVEN:
             console.print(f"[yellow]unsure[/] {escape(name)}: {score.reason}", highlight=False)
     low, high = scores[0][1].native_low, scores[0][1].native_high
-    console.print(f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}.", highlight=False)
+    console.print(
+        f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}. Probabilities are for equal shares "
+        "of the classes.",
+        highlight=False,
+    )
+    console.print(scores[0][1].fitness.sentence, highlight=False, markup=False)
 
 
 def main() -> None:

@@ -1,6 +1,7 @@
 """Where in a take it sounded least native."""
 
 import numpy as np
+from scipy.special import logit
 
 from accent.audio import SAMPLE_RATE
 from accent.score import Piece, Window
@@ -29,4 +30,4 @@ def curve(windows: list[Window]) -> tuple[np.ndarray, np.ndarray]:
     """The windows' middles in seconds, and their log-odds."""
     probabilities = np.clip([window.probability for window in windows], 1e-6, 1 - 1e-6)
     middles = np.array([(window.start_s + window.end_s) / 2 for window in windows])
-    return middles, np.log(probabilities / (1 - probabilities))
+    return middles, logit(probabilities)

@@ -3,6 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -36,6 +37,8 @@ from accent.spectrogram import SpectrogramParams
 from accent.tables import read_frame
 from accent.trunk import imagenet_trunk, load_trunk
 from accent.windows import MAX_WINDOW_SECONDS
+
+NUMERICS = ("torch", "torchvision", "fastai", "numpy")
 
 
 @params
@@ -222,6 +225,11 @@ def _print_lines(learn: Learner) -> None:
 
     learn.remove_cb(ProgressCallback)
     learn.logger = print_line
+
+
+def numerics() -> dict[str, str]:
+    """The versions of the libraries that a training's numbers depend on, as requirements-numerics.txt pins them."""
+    return {name: version(name) for name in NUMERICS}
 
 
 def fingerprint(files: Iterable[Path], *params: object) -> str:

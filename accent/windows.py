@@ -1,5 +1,7 @@
 """Windows: pieces of a fixed number of frames, which are what the network hears of a clip."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 MAX_WINDOW_SECONDS = 30  # far more than a network that hears sounds and not words may want; bounds the memory
@@ -8,6 +10,12 @@ MAX_WINDOW_SECONDS = 30  # far more than a network that hears sounds and not wor
 def window_frames(seconds: float, sample_rate: int, hop_length: int) -> int:
     """Frames in a window of so many seconds, at least one."""
     return max(round(seconds * sample_rate / hop_length), 1)
+
+
+def frame_counts(spectrograms: Sequence[np.ndarray]) -> np.ndarray:
+    """The length of each spectrogram; where they are `accent.parts.Parts`, from their index, without opening one."""
+    lengths = getattr(spectrograms, "lengths", None)
+    return np.array([len(spectrogram) for spectrogram in spectrograms]) if lengths is None else lengths
 
 
 def even_starts(length: int, window: int, hop: int) -> np.ndarray:

@@ -74,7 +74,7 @@ def main() -> None:
         return {**found, "difference": found["ours"] - found["the weekend way"]}
 
     everything = metric(np.arange(len(test)))
-    intervals = speaker_intervals(metric, test["client_id"], resampling.resamples, resampling.seed, positive)
+    intervals = speaker_intervals(metric, test["client_id"], test["label"], resampling.resamples, resampling.seed)
     print(f"{len(learned):,} clips to learn from, {len(test):,} to test, {args.epochs} epochs in {seconds:.0f} s")
     for name, value in everything.items():
         print(f"ROC AUC, {name}: {value:.3f} {say_interval(intervals[name])}")

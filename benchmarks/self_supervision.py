@@ -22,18 +22,18 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, mse_loss
 
-from accent.audio import SAMPLE_RATE, DecodeParams, decode_clip
+from accent.audio import SAMPLE_RATE, DecodeParams
 from accent.augment import augment
 from accent.callbacks import Checkpoint
-from accent.common_voice import ClassFilter, read_releases
-from accent.errors import Reject, run
+from accent.common_voice import ClassFilter
+from accent.errors import run
 from accent.metrics import fit_temperature
 from accent.model import build_model, clip_logits, window_logits
 from accent.params import parse_params
-from accent.selection import IngestParams, select_clips, write_clips_part
-from accent.spectrogram import SpectrogramParams, log_mel
+from accent.second_source import read_clips
+from accent.selection import IngestParams
+from accent.spectrogram import SpectrogramParams
 from accent.splits import SplitParams, make_splits
-from accent.tables import read_frame
 from accent.training import TrainParams, fit, make_learner, training_dls
 from accent.windows import cut, window_frames
 from benchmarks.settings import FOLDS, TARGET, experiment, print_row, read
@@ -118,25 +118,6 @@ def pretrain(
         if epoch in (0, EPOCHS // 2, EPOCHS - 1):
             print(f"  epoch {epoch + 1} of {EPOCHS}: loss {np.mean(losses):.4f}", flush=True)
     return {name: tensor for name, tensor in task.model[1].state_dict().items() if not name.startswith("fc.")}
-
-
-def read_clips(
-    releases: Path, ingest: IngestParams, decode: DecodeParams, spectrogram: SpectrogramParams
-) -> pd.DataFrame:
-    """The clips of `ingest.classes` that can be decoded, by `clip_id`, with their `spectrogram`."""
-    with tempfile.TemporaryDirectory() as folder:
-        sources = read_releases(releases, list(ingest.classes.values()), Path(folder, "spool"))
-        rows, _, _ = select_clips(sources, ingest, {}, {})
-        write_clips_part(rows, Path(folder, "clips.parquet"))
-        clips = read_frame(Path(folder, "clips.parquet"))
-
-    def heard(audio: bytes) -> np.ndarray | None:
-        try:
-            return log_mel(decode_clip(audio, decode)[0], spectrogram)
-        except Reject:
-            return None
-
-    return clips.assign(spectrogram=clips.pop("audio").map(heard)).dropna(subset="spectrogram")
 
 
 def train(

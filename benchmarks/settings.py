@@ -16,13 +16,12 @@ import numpy as np
 import pandas as pd
 
 from accent.errors import InputError, run
-from accent.intervals import HIGH, LOW, speaker_intervals
-from accent.metrics import calibration_error
+from accent.intervals import speaker_intervals
+from accent.metrics import calibration_error, ece_by_chance
 from accent.ranking import auc
 from accent.revisions import read_predictions
 
 FOLDS, TARGET = 5, "french"
-CHANCE = 1000  # draws of what a calibrated model would show
 BASE = [
     "train.weights=none",
     "train.width=16",
@@ -95,16 +94,10 @@ def read(name: str, split: str) -> pd.DataFrame:
 
 
 def calibration(clips: pd.DataFrame) -> list[str]:
-    """The ECE of the folds' clips taken together, and what it would be by chance if the probabilities were right.
-
-    For that, CHANCE times, every clip's class is drawn by its own probability: the median, and the range of 95%.
-    """
+    """The ECE of the folds' clips taken together, and what it would be by chance if the probabilities were right."""
     probabilities = np.stack([1 - clips["score"], clips["score"]], axis=1)
-    drawn = np.random.default_rng(1).random((CHANCE, len(clips))) < probabilities[:, 1]
-    chance = [calibration_error(probabilities, positive.astype(int)) for positive in drawn]
-    low, median, high = np.percentile(chance, [LOW, 50, HIGH])
-    found = calibration_error(probabilities, clips["positive"].to_numpy(int))
-    return [f"{found:.3f}", f"{median:.3f} ({low:.2f} to {high:.2f})"]
+    found, chance = calibration_error(probabilities, clips["positive"].to_numpy(int)), ece_by_chance(probabilities, 1)
+    return [f"{found:.3f}", "{mean:.3f} ({low:.2f} to {high:.2f})".format(**chance)]
 
 
 def mean_auc(clips: pd.DataFrame, rows: np.ndarray, score: str = "score") -> float:
@@ -121,7 +114,7 @@ def beside(clips: pd.DataFrame, base: pd.DataFrame) -> list[str]:
         mean = mean_auc(both, rows)
         return {"auc": mean, "difference": mean - mean_auc(both, rows, "score_base")}
 
-    intervals = speaker_intervals(metric, both["client_id"], 1000, 1)
+    intervals = speaker_intervals(metric, both["client_id"], both["positive"], 1000, 1, ["difference"])
     found = metric(np.arange(len(both)))
     said = {name: "({:+.2f} to {:+.2f})".format(*bounds) if bounds else "(-)" for name, bounds in intervals.items()}
     return [f"{found[name]:+.3f} {said[name]}" for name in found]

@@ -1,7 +1,6 @@
 """How much could be had without listening: nuisance measures and metadata against the model, and other channels."""
 
 import argparse
-import json
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from accent.channels import draw_audio, score_changes, stability
 from accent.errors import InputError, run
 from accent.log_odds import log_odds_of
 from accent.nuisance import fit_classifier, log_odds, nuisance_table, permutation_importance
-from accent.outputs import output_file, output_folder
+from accent.outputs import output_folder, write_json
 from accent.params import load_params
 from accent.parts import Parts, read_index
 from accent.picture import draw_audit
@@ -64,8 +63,7 @@ def main() -> None:
     with output_folder(args.pictures) as folder:
         scores.to_csv(folder / "channels.csv", index=False)
         draw_audit(metrics).savefig(folder / "audit.png", facecolor="white")
-    with output_file(args.metrics) as file:
-        file.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(args.metrics, metrics)
     found = metrics["nuisance"]
     print(
         f"{args.metrics}: ROC AUC of the nuisance measures alone {say(found, 'roc_auc')}, of the model "

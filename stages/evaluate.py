@@ -1,7 +1,7 @@
 """Score the test clips and the probes: metrics, predictions, plots, and what the scorer compares a take with."""
 
 import argparse
-import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,19 +10,22 @@ from scipy.special import expit, softmax
 
 from accent.audio import SAMPLE_RATE
 from accent.errors import InputError, run
-from accent.evaluation import evaluate_test
+from accent.evaluation import evaluate_second_source, evaluate_test, sizes
+from accent.fitness import judge_fitness
 from accent.group_picture import draw_subgroups
 from accent.groups import probe_result, subgroups
 from accent.intervals import say_interval
 from accent.log_odds import one_against_rest
 from accent.model import clip_logits, load_model, window_logits
-from accent.outputs import output_file, output_folder
+from accent.outputs import output_file, output_folder, write_json
 from accent.params import load_params
 from accent.parts import Parts, read_index
 from accent.plot_data import confusion, reliability, roc, score_histogram
 from accent.probes import EvaluateParams
 from accent.reference import PERCENTS, Reference, save_reference
 from accent.refusal import MEASURES, ScoreParams, refusal
+from accent.second_source import is_given, read_second_source
+from accent.selection import IngestParams
 from accent.selective import risk_coverage
 from accent.splits import PROBE, SPLITS
 from accent.tables import read_frame, write_table
@@ -48,6 +51,10 @@ def main() -> None:
     clips = read_frame(args.splits, ["clip_id", "client_id", "label", "split"])
     clips = clips.merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
     clips = clips[clips["split"].isin([*SPLITS, PROBE])].reset_index(drop=True)
+    if not ((clips["split"] == "test") & (clips["label"] == target)).any():
+        raise InputError(
+            f"{args.splits}: no test clip of {target} (score.target), with which takes are compared. Change split.fold"
+        )
     if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(classes):
         raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
 
@@ -62,17 +69,10 @@ def main() -> None:
 
     in_test = judged["split"] == "test"
     natives = in_test & (judged["label"] == target)
-    reference = Reference(
-        weights_sha256=card.weights_sha256,
-        score=score,
-        native_log_odds=tuple(np.percentile(log_odds[natives], PERCENTS).tolist()),
-        typicality=fit_typicality(
-            features[is_train], judged_features[judged["split"] == "valid"], score.typical_quantile
-        ),
-    )
+    typicality = fit_typicality(features[is_train], judged_features[judged["split"] == "valid"], score.typical_quantile)
     measured = judged[["clip_id", "split"]].merge(read_index(args.waveforms), on="clip_id", validate="one_to_one")
     reasons = [
-        refusal(measures, reference.typicality.unlikeness(clip), probability, score)
+        refusal(measures, typicality.unlikeness(clip), probability, score)
         for measures, clip, probability in zip(
             measured[list(MEASURES)].to_dict("records"), judged_features, expit(log_odds), strict=True
         )
@@ -95,6 +95,29 @@ def main() -> None:
         name: probe_result(measured[natives], probe, classes, *resampling)
         for name, probe in measured[measured["split"] == PROBE].groupby("label")
     }
+    learnt = clips[clips["split"].isin(["train", "valid"])]
+    second = None
+    if is_given(params.second_source):
+        elsewhere = read_second_source(
+            params.second_source,
+            load_params("ingest", IngestParams),
+            params.second_source_clips,
+            set(learnt["client_id"]),
+            card.audio,
+            card.spectrogram,
+        )
+        _, heard = window_logits(model, list(elsewhere.pop("spectrogram")), card.window, card.window_hop)
+        second = evaluate_second_source(elsewhere, clip_logits(heard), classes, card.temperature, *resampling)
+    tested = metrics["clip"] | {"interval": metrics["interval"]["clip"], "speakers_of": metrics["speakers_of"]}
+    fitness = judge_fitness(tested, second, sizes(learnt, classes)["speakers_of"], params.bar)
+    metrics |= {"second_source": second, "fitness": asdict(fitness)}
+    reference = Reference(
+        weights_sha256=card.weights_sha256,
+        fitness=fitness,
+        score=score,
+        native_log_odds=tuple(np.percentile(log_odds[natives], PERCENTS).tolist()),
+        typicality=typicality,
+    )
     groups = subgroups(measured[in_test], target, *resampling)
     shown = in_test | (judged["split"] == PROBE)
     targets = test["label"].map(classes.index).to_numpy()
@@ -114,15 +137,17 @@ def main() -> None:
     save_reference(args.model, reference)
     with output_file(args.predictions) as partial:
         write_table(predictions, partial)
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(args.metrics, metrics)
     clip, interval = metrics["clip"], metrics["interval"]["clip"]
+    chance = clip["ece_by_chance"]
     print(
         f"{args.metrics}: {len(test):,} test clips of {metrics['speakers']:,} speakers: "
         f"ROC AUC {clip['roc_auc']:.3f} {say_interval(interval['roc_auc'])}, "
         f"balanced accuracy {clip['balanced_accuracy']:.3f} {say_interval(interval['balanced_accuracy'])}, "
-        f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling)"
+        f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling; by chance, of a calibrated "
+        f"model, {chance['mean']:.3f}, 90%: {chance['low']:.3f} to {chance['high']:.3f})"
     )
+    print(fitness.sentence)
     for name, probe in metrics["probes"].items():
         auc = probe["auc_natives_against"]
         print(

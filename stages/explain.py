@@ -1,7 +1,6 @@
 """Explain the test clips: hold the explanation to the deletion check, and show what the model listens to."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from accent.errors import run
 from accent.explain import attributions, deletion_check
 from accent.model import load_model
-from accent.outputs import output_file, output_folder
+from accent.outputs import output_folder, write_json
 from accent.params import Seed, load_params, params
 from accent.parts import Parts, read_index
 from accent.picture import band_hz, draw_bands
@@ -73,8 +72,7 @@ def main() -> None:
     with output_folder(args.pictures) as partial:
         bands.to_csv(partial / "bands.csv", index=False)
         draw_bands(bands, target).savefig(partial / "bands.png", facecolor="white")
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(args.metrics, metrics)
     fall = metrics["deletion"]
     print(
         f"{args.metrics}: {len(test):,} test clips: without the most important {params.share:.0%} of the cells the "

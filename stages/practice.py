@@ -1,7 +1,6 @@
 """Score one's own recordings of ordered levels, and say how well the model orders them."""
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pandas as pd
 from scipy.special import logit
 
 from accent.errors import InputError, Reject, run
-from accent.outputs import output_file, output_folder
+from accent.outputs import output_folder, write_json
 from accent.params import load_params
 from accent.picture import draw_levels
 from accent.practice import PracticeParams, find_recordings, summarise
@@ -67,8 +66,7 @@ def main() -> None:
         table.to_csv(partial / "recordings.csv", index=False)
         figure = draw_levels(heard, params.levels, (native[LOW], native[HIGH]), target)
         figure.savefig(partial / "levels.png", facecolor="white")
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write_json(args.metrics, metrics)
     means = ", ".join(f"{level} {mean:.2f}" for level, mean in metrics["mean_probability"].items())
     print(
         f"{args.metrics}: {len(heard)} recordings, mean probability of {target}: {means}; "

@@ -20,7 +20,16 @@ from accent.params import load_params
 from accent.parts import INDEX
 from accent.precision import choose_precision
 from accent.spectrogram import SpectrogramParams
-from accent.training import TrainParams, fingerprint, first_weights, fit, make_learner, read_clips, training_dls
+from accent.training import (
+    TrainParams,
+    fingerprint,
+    first_weights,
+    fit,
+    make_learner,
+    numerics,
+    read_clips,
+    training_dls,
+)
 from accent.trunk import WEIGHTS
 from accent.windows import window_frames
 
@@ -57,7 +66,7 @@ def main() -> None:
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
     inputs += [args.trunk / WEIGHTS] if params.weights == "speech" else []
-    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio))
+    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio, numerics()))
     learn = make_learner(share(dls), params, trunk)
     fit(learn, params, checkpoint, args.live)
     leave()

@@ -37,7 +37,7 @@ TINY = {
     "ingest": {"max_clips_per_speaker": 4, "clips_per_part": 32},
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
     "train": {"width": 8, "epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
-    "evaluate": {"resamples": 50},
+    "evaluate": {"resamples": 50, "bar": {"min_speakers": 1, "min_roc_auc": 0, "min_balanced_accuracy": 0}},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
     "report": {"clips": 3},

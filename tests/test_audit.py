@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,14 @@ import pytest
 from accent.audit import Heard, audit_metadata, compare
 from accent.errors import InputError
 from accent.nuisance import fit_classifier, log_odds, nuisance_table
+from accent.params import load_params
 from accent.parts import Parts, write_part
 from accent.picture import draw_audit
 from accent.probes import EvaluateParams
 from stages.audit import main
-from tests.conftest import TINY
+from tests.conftest import ROOT, TINY
 
-INTERVALS = EvaluateParams(resamples=100, seed=1)
+INTERVALS = replace(load_params("evaluate", EvaluateParams, ROOT / "params.yaml"), resamples=100, seed=1)
 SPEAKERS, EACH = 12, 6  # of a class, and clips of each
 
 
@@ -103,7 +105,7 @@ def test_the_difference_is_paired():
     shift = rows["client_id"].map(lambda name: np.random.default_rng(int(name[-3:])).normal()).to_numpy()
     model.log_odds[:, 0] += 2 * shift
     found = compare(model.log_odds + 0.01, model, "a copy", INTERVALS)
-    assert found["difference_95"] == [0, 0]
+    assert (found["difference"], found["difference_95"]) == (0, None)
     assert found["roc_auc_95"][1] - found["roc_auc_95"][0] > 0.1
 
 
@@ -111,7 +113,9 @@ def test_one_speaker_allows_no_verdict():
     rows = corpus("ab").assign(client_id="the same")
     found = compare(heard(rows, "ab", 0).log_odds, heard(rows, "ab", 3), "nothing", INTERVALS)
     assert found["difference_95"] is None
-    assert found["verdict"] == "there are too few test speakers to compare the model with nothing"
+    assert found["verdict"] == (
+        "no comparison with nothing: too few speakers: 1 of a, 1 of b; at least 4 of each are needed"
+    )
 
 
 def with_genders(rows: pd.DataFrame, share_of_women: dict[str, float]) -> pd.DataFrame:
@@ -133,9 +137,10 @@ def test_genders_that_give_the_class_away_are_caught():
     found = metadata_of(with_genders(corpus("ab"), {"a": 1, "b": 0}))
     assert found["alone"]["roc_auc"] == 1
     assert found["alone"]["verdict"].startswith("gender and age alone do as well as the model")
-    for part in (found["women_from_men_within"]["a"], found["model_within"]["female"]):
+    parts = (found["women_from_men_within"]["a"], found["model_within"]["female"])
+    for part, reason in zip(parts, ("no speaker of male states it", "no speaker of b states it"), strict=True):
         assert part["roc_auc"] is None
-        assert "3 of each are needed" in part["reason"]
+        assert part["reason"] == reason
         assert (part["clips"], part["speakers"]) == (4 * EACH, 4)
     assert found["model_within"]["other"]["clips"] == 0
     json.dumps(found, allow_nan=False)
@@ -159,7 +164,7 @@ def test_a_model_that_tells_women_from_men_is_shown():
     for label in "ab":
         part = found["women_from_men_within"][label]
         assert part["roc_auc"] > 0.95
-        assert part["roc_auc_95"][0] > 0.9
+        assert part["roc_auc_95"][0] > (0.9 if part["roc_auc"] < 1 else 0.47)
         assert (part["clips"], part["speakers"]) == (8 * EACH, 8)
     fair = metadata_of(rows)
     for label in "ab":
@@ -184,7 +189,7 @@ def test_only_rows_that_state_gender_or_age_count():
     nobody = metadata_of(rows.assign(gender=""))["alone"]
     assert nobody == {
         "roc_auc": None,
-        "reason": "to learn from, 0 a, 0 b speakers state it, 3 of each are needed",
+        "reason": "to learn from, no speaker of a and b states it",
         "clips": 0,
         "speakers": 0,
     }

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from accent.training import numerics
 from tests.conftest import ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
+NUMERICS_FILE = "requirements-numerics.txt"
 
 
 def tree(path: Path) -> ast.Module:
@@ -67,6 +69,16 @@ def test_every_path_of_a_command_is_a_dep_or_an_out(name):
         if word.startswith("--") or word.startswith(".state/"):
             continue
         assert any(path == word or path.startswith(f"{word}/") for path in declared), word
+
+
+def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
+    """Those alone: an upgrade of the page's library trains nothing again."""
+    lines = (ROOT / NUMERICS_FILE).read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
+    assert pinned == numerics()
+    assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "evaluate"}
+    assert f"-r {NUMERICS_FILE}" in (ROOT / "requirements.txt").read_text().splitlines()
+    assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 
 
 def test_every_script_is_a_stage_and_every_section_is_read():

@@ -40,8 +40,13 @@ def test_a_weak_group_shows(clips):
     assert women["speakers"] == 20
     assert women["error_low"] > men["error_high"]
     assert women["roc_auc"] == pytest.approx(0.5, abs=0.15)
-    assert men["roc_auc_low"] > 0.95
+    assert men["roc_auc"] == 1
+    assert men["roc_auc_low"] == pytest.approx(0.05 ** (1 / 20))  # of 20 and 20 voices, all told apart
     assert np.isnan(table.loc[("label", "french"), "roc_auc"])
+    few = table.loc[("accents", "accent 00")]
+    assert np.isnan(few["error_low"])
+    assert few["too_few"] == "too few speakers: 2 of english, 1 of french; at least 4 of each are needed"
+    assert men["too_few"] == ""
     assert set(table.loc["length"].index) == {"0 to 3 s", "3 to 5 s", "5 to 8 s", "over 8 s"}
     assert set(table.loc["source rate"].index) == {"48,000 Hz", "44,100 Hz"}
     assert set(table.loc["age"].index) == {UNSTATED, "twenties"}

@@ -1,10 +1,19 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import softmax
 
 from accent.log_odds import one_against_rest
-from accent.metrics import calibration_error, equal_error_rate, evaluate_scores, fit_temperature, headline_scores
+from accent.metrics import (
+    calibration_error,
+    ece_by_chance,
+    equal_error_rate,
+    evaluate_scores,
+    fit_temperature,
+    headline_scores,
+)
 from accent.plot_data import confusion, reliability, roc, score_histogram
 
 
@@ -76,12 +85,61 @@ def test_without_a_class_there_are_no_numbers():
     logits, targets = make_scores(50, 3)
     assert np.isfinite(list(headline_scores(logits, targets, 1.0).values())).all()
     assert np.isnan(list(headline_scores(logits, np.minimum(targets, 1), 1.0).values())).all()
+    metrics = evaluate_scores(logits, np.minimum(targets, 1), ["a", "b", "c"], 1.0)
+    assert [metrics[name]["c"] for name in ("recall", "roc_auc_by_class", "eer_by_class")] == [None] * 3
+    assert metrics["recall"]["a"] >= 0
+    assert 0 < metrics["roc_auc_by_class"]["a"] < 1
+
+
+def test_tied_scores_are_a_coin_s():
+    found = headline_scores(np.zeros((10, 2)), np.arange(10) % 2, 1.0)
+    assert (found["roc_auc"], found["eer"], found["balanced_accuracy"]) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize("targets", [[1], [1, 1, 1]])
+def test_one_clip_or_class_gives_rows_to_plot_without_warnings(targets):
+    logits = np.eye(2)[targets] * 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert roc(logits, np.array(targets), ["a", "b"]).empty
+        shares = score_histogram(logits, pd.Series(["b"] * len(targets)), ["a", "b"], 1.0)
+        assert set(shares["label"]) == {"b"}
+        assert len(reliability(logits, np.array(targets), 2.0)) == 2
 
 
 def test_ece_by_hand():
     probabilities = np.array([[0.8, 0.2]] * 10)
     targets = np.array([0] * 6 + [1] * 4)
     assert calibration_error(probabilities, targets) == pytest.approx(0.2, abs=1e-6)
+
+
+def test_reliability_by_hand():
+    """Two bins: 10 clips at 0.8, of which 6 are right, and 5 at 0.97, of which all are."""
+    probabilities = np.array([[0.8, 0.2]] * 10 + [[0.03, 0.97]] * 5)
+    table = reliability(np.log(probabilities), np.array([0] * 6 + [1] * 4 + [1] * 5), 1.0)
+    before = table[table["temperature_scaling"] == "before"]
+    assert before["confidence"].tolist() == pytest.approx([0.8, 0.97])
+    assert before["accuracy"].tolist() == pytest.approx([0.6, 1.0])
+
+
+@pytest.mark.parametrize(("clips", "classes"), [(93, 2), (350, 2), (350, 3)])
+def test_what_a_calibrated_model_shows_by_chance(clips, classes):
+    """The mean and range of 200 models whose clips' classes are drawn from their own probabilities, bin by bin."""
+    logits, _ = make_scores(clips, classes, 1.5)
+    probabilities = softmax(logits, axis=1)
+    rng = np.random.default_rng(5)
+    drawn = (probabilities.cumsum(axis=1) < rng.random((200, clips, 1))).sum(axis=2)
+    shown = [calibration_error(probabilities, targets) for targets in drawn]
+    chance = ece_by_chance(probabilities, 1)
+    assert chance["mean"] == pytest.approx(np.mean(shown), abs=0.004)
+    assert [chance["low"], chance["high"]] == pytest.approx(np.percentile(shown, [5, 95]), abs=0.01)
+    assert chance == ece_by_chance(probabilities, 1)
+
+
+def test_ece_has_no_interval():
+    """Its bootstrap covered the truth in 13% of the cases: it is what chance would show that stands beside it."""
+    logits, targets = make_scores(50, 2)
+    assert "ece" not in headline_scores(logits, targets, 1.0)
 
 
 def test_three_classes_have_values_by_class_and_their_mean():
@@ -101,7 +159,9 @@ def test_plot_rows_hold_every_clip(classes):
     assert curves[["false_positive_rate", "true_positive_rate"]].min().min() == 0
     assert curves[["false_positive_rate", "true_positive_rate"]].max().max() == 1
     table = reliability(logits, targets, 2.0)
-    assert table.groupby("temperature_scaling")["clips"].sum().to_dict() == {"after": 200, "before": 200}
+    assert set(table["temperature_scaling"]) == {"after", "before"}
+    assert table["accuracy"].between(0, 1).all()
+    assert (table.groupby("temperature_scaling").size() > 3).all()
     labels = pd.Series(np.array([*names, "probe"])[np.where(np.arange(200) % 10, targets, classes)])
     shares = score_histogram(logits * 10, labels, names, 1.0).groupby(["score_for", "label"])["share"].sum()
     np.testing.assert_allclose(shares, 1)

@@ -16,26 +16,25 @@ PARAMS = PracticeParams(levels=("good", "ok", "bad"), resamples=500, seed=1)
 
 
 def test_pairs_of_different_levels_are_counted():
-    assert ordered_rightly([3.0, 4.0], [1.0], [0.0]) == 1
-    assert ordered_rightly([0.0], [1.0], [2.0]) == 0
-    assert ordered_rightly([1.0], [1.0]) == 0.5
-    assert ordered_rightly([3.0, 0.0], [1.0], [2.0]) == pytest.approx(2 / 5)
+    assert ordered_rightly([3, 3, 2, 1], [3.0, 4.0, 1.0, 0.0]) == 1
+    assert ordered_rightly([3, 2, 1], [0.0, 1.0, 2.0]) == 0
+    assert ordered_rightly([2, 1], [1.0, 1.0]) == 0.5
+    assert ordered_rightly([2, 2, 1], [1.0, 0.0, 0.0]) == 0.75  # of two pairs, one is tied
+    assert ordered_rightly([3, 3, 2, 1], [3.0, 0.0, 1.0, 2.0]) == pytest.approx(2 / 5)
 
 
 def test_a_summary_of_perfect_order_of_none_and_its_interval():
-    perfect = summarise({"good": [5, 6, 7], "ok": [2, 3, 4], "bad": [-1, 0, 1]}, PARAMS)
+    perfect = summarise({"good": [5, 6, 7, 6], "ok": [2, 3, 4, 3], "bad": [-1, 0, 1, 0]}, PARAMS)
     assert perfect["pairs_ordered_rightly"] == 1
-    assert perfect["pairs_ordered_rightly_95"] == {"low": 1, "high": 1}
+    assert perfect["interval"]["pairs_ordered_rightly"] == pytest.approx([0.473, 1], abs=1e-3)  # 0.05 to the 1/4
     assert perfect["mean_log_odds"] == {"good": 6, "ok": 3, "bad": 0}
     generator = np.random.default_rng(0)
     samples = {level: generator.standard_normal(30) for level in PARAMS.levels}
     none = summarise(samples, PARAMS)
-    assert (
-        none["pairs_ordered_rightly_95"]["low"]
-        < none["pairs_ordered_rightly"]
-        < none["pairs_ordered_rightly_95"]["high"]
-    )
-    assert none["pairs_ordered_rightly_95"]["low"] < 0.5 < none["pairs_ordered_rightly_95"]["high"]
+    low, high = none["interval"]["pairs_ordered_rightly"]
+    assert low < none["pairs_ordered_rightly"] < high
+    assert low < 0.5 < high
+    assert none["too_few"] == ""
     ranks = np.repeat([3, 2, 1], 30)
     assert none["kendall_tau"] == pytest.approx(kendalltau(ranks, np.concatenate(list(samples.values()))).statistic)
     assert summarise(samples, PARAMS) == none
@@ -95,5 +94,6 @@ def test_make_practice_runs_this_stage_alone():
 def test_one_recording_in_a_level_is_enough_but_gives_no_interval():
     summary = summarise({"good": [1.0], "ok": [0.5, 0.6], "bad": [0.0]}, PARAMS)
     assert summary["pairs_ordered_rightly"] == 1
-    assert "pairs_ordered_rightly_95" not in summary
+    assert summary["interval"] == {"pairs_ordered_rightly": None}
+    assert summary["too_few"] == "too few recordings: 1 of bad, 1 of good, 2 of ok; at least 4 of each are needed"
     assert summarise({level: [0.0] for level in PARAMS.levels}, PARAMS)["kendall_tau"] is None

@@ -57,6 +57,9 @@ def inputs(trained, tmp_path_factory) -> Path:
     known.assign(sentence=HOSTILE, accents=HOSTILE, gender='"><script>', locale='fr" onclick="hacked=3').to_parquet(
         folder / "index.parquet"
     )
+    evaluation = json.loads((trained / "metrics" / "evaluation.json").read_text())
+    evaluation["interval"]["clip"]["roc_auc"] = [0.41, 0.83]  # of three voices a class there is none
+    (folder / "evaluation.json").write_text(json.dumps(evaluation))
     audit = json.loads((trained / "metrics" / "audit.json").read_text())
     audit["nuisance"]["verdict"] = "the model does better than <b>noise</b>"
     (folder / "audit.json").write_text(json.dumps(audit))
@@ -67,7 +70,7 @@ def inputs(trained, tmp_path_factory) -> Path:
 def arguments(trained, inputs) -> list[str]:
     paths = [
         *(trained / "models", trained / "data" / "clips", inputs / "index.parquet", trained / "data" / "spectrograms"),
-        *(inputs / "predictions.parquet", trained / "metrics" / "evaluation.json", inputs / "audit.json"),
+        *(inputs / "predictions.parquet", inputs / "evaluation.json", inputs / "audit.json"),
         *(trained / "metrics" / "plots", trained / "metrics" / "train", trained / "metrics" / "audit"),
     ]
     return [str(path) for path in paths]
@@ -130,7 +133,7 @@ def test_hostile_metadata_is_shown_and_does_not_run(page, html):
     assert page.locator(".card").first.get_attribute("onclick") is None
     assert page.locator("script").count() == 1
     assert page.locator(".verdict b").count() == 0  # JSON is no HTML either
-    assert "The model does better than <b>noise</b>." in page.locator(".verdict").text_content()
+    assert "The model does better than <b>noise</b>." in page.locator(".verdict").last.text_content()
     assert html.read_text().count("</script>") == 1
 
 
@@ -244,8 +247,9 @@ def test_it_fits_a_phone_and_every_field_has_a_name(page, scheme):
     assert (ink < paper) == (scheme == "light")
 
 
-def test_the_summary_shows_the_metrics_files(page, trained):
-    metrics = json.loads((trained / "metrics" / "evaluation.json").read_text())
+def test_the_summary_shows_the_metrics_files(page, inputs, trained):
+    metrics = json.loads((inputs / "evaluation.json").read_text())
+    assert page.locator(".verdict").first.text_content() == metrics["fitness"]["sentence"]
     row = page.locator("#numbers tr").filter(has_text="ROC AUC").text_content()
     low, high = metrics["interval"]["clip"]["roc_auc"]
     assert f"{metrics['clip']['roc_auc']:.3f} {low:.2f} to {high:.2f}" in " ".join(row.split())
@@ -312,6 +316,8 @@ def a_page(predictions) -> dict:
     numbers = dict.fromkeys(["roc_auc", "balanced_accuracy", "accuracy", "eer", "ece", "ece_uncalibrated"], 0.5)
     numbers |= {"log_loss": 1.0, "brier": 0.5, "recall": dict.fromkeys(classes, 0.5)}
     unknown = dict.fromkeys(numbers)
+    numbers |= {"ece_by_chance": {"mean": 0.071, "low": 0.04, "high": 0.125}}
+    elsewhere = {"roc_auc": 0.654, "balanced_accuracy": 0.543, "clips": 12, "too_few": ""}
     refusal = {"refused": 1.0, "natives_refused": 1.0, "error_of_all": 0.5, "error_of_answered": None}
     targets = np.array([0, 1, 2, 0])
     return {
@@ -324,6 +330,9 @@ def a_page(predictions) -> dict:
             "refusal": refusal | {"clips_refused": {}},
             "clips": 4,
             "speakers": 4,
+            "too_few": "too few speakers: 1 of a",
+            "fitness": {"verdicts": False, "sentence": "No verdicts: it was tested on <1> a voices."},
+            "second_source": elsewhere | {"interval": {"roc_auc": [0.41, 0.82], "balanced_accuracy": None}},
         },
         "probes": {},
         "subgroups": {},
@@ -341,6 +350,23 @@ def test_three_classes_are_shown(a_page):
     assert "data:audio/wav;base64," in html
     assert html.count('<article class="card"') == 3
     assert 'href="#probes"' not in html
+
+
+def test_how_far_the_numbers_carry_is_said(a_page):
+    text = " ".join(re.sub("<[^>]*>", " ", render(**a_page)).split())
+    assert "No verdicts: it was tested on &lt;1&gt; a voices." in text
+    assert "No intervals: too few speakers: 1 of a." in text
+    assert "a perfectly calibrated model would show 0.071 (0.040 to 0.125 in nine of ten draws)" in text
+    assert "Another source" in text
+    assert "0.654 0.41 to 0.82 0.543 12" in text
+
+
+def test_numbers_that_cannot_be_had_are_dashes(a_page):
+    evaluation = a_page["evaluation"]
+    nothing = evaluation["clip"] | {"accuracy": None, "recall": dict.fromkeys("abc")}
+    html = render(**a_page | {"evaluation": evaluation | {"clip": nothing, "second_source": None}})
+    assert "Another source" not in html
+    assert "Among the <b>4</b> test clips one of a, b, c is missing, so there is no accuracy." in html
 
 
 def test_a_page_that_is_too_large_is_one_line_with_what_to_do(a_page, monkeypatch):

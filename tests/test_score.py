@@ -208,13 +208,14 @@ def test_json_has_every_field_and_the_table_is_readable(trained, tmp_path):
     lines = json_lines(command(tmp_path, "--json", "--model", trained / "models"))
     assert [Path(line["file"]).name for line in lines] == ["take 0.mp3", "take 1.mp3"]
     fields = "file verdict reason probability probabilities native_low native_high percentile speech_s measures windows"
-    assert list(lines[0]) == fields.split()
+    assert list(lines[0]) == [*fields.split(), "fitness"]
     assert list(lines[0]["windows"][0]) == ["start_s", "end_s", "probability"]
     assert 0 <= lines[0]["probability"] <= 1
     table = command(tmp_path, "--model", trained / "models").stdout
     assert "take 0.mp3" in table
     assert any(bar in table for bar in "▁▂▃▄▅▆▇█")
     assert max(map(len, table.splitlines())) <= 80
+    assert "Probabilities are for equal shares of the classes." in " ".join(table.split())
 
 
 def test_files_that_cannot_be_read_do_not_hold_up_the_others(trained, tmp_path):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,14 +16,16 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
+from accent import training
 from accent.augment import AugmentParams
 from accent.callbacks import BatchNorm, Checkpoint
 from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram
 from accent.errors import InputError
 from accent.network import ResNet
 from accent.params import load_params
+from accent.parts import Parts, write_part
 from accent.precision import choose_precision
-from accent.training import TrainParams, fingerprint, fit, make_learner, training_dls
+from accent.training import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
 from tests.conftest import ROOT, prepare_training, stage, train_arguments
 
 mpl.use("Agg")
@@ -93,6 +96,26 @@ def test_random_windows_are_elsewhere_every_epoch_and_the_same_in_every_run():
         assert (windows.starts + 50 <= np.maximum(windows.lengths[windows.clips], 50)).all()
     assert (drawn[0] == drawn[2]).all()
     assert (drawn[0] != drawn[1]).any()
+
+
+def test_windows_are_laid_out_without_opening_a_clip(tmp_path):
+    """Of millions of clips only the index is read before the first step; a clip is opened when it has its turn."""
+    clips, labels = make_clips(6)
+    rows = write_part(tmp_path / "part-00000.npy", clips, np.empty((0, 16), np.uint8))
+    parts = Parts(tmp_path, rows)
+    expected = [
+        RandomWindows(clips, labels, CLASSES, 50, per_clip=3, seed=1),
+        EvenWindows(clips, labels, CLASSES, 50, hop=25),
+    ]
+    (tmp_path / "part-00000.npy").rename(tmp_path / "away")
+    laid_out = [
+        RandomWindows(parts, labels, CLASSES, 50, per_clip=3, seed=1),
+        EvenWindows(parts, labels, CLASSES, 50, hop=25),
+    ]
+    (tmp_path / "away").rename(tmp_path / "part-00000.npy")
+    for found, wanted in zip(laid_out, expected, strict=True):
+        assert (found.starts == wanted.starts).all()
+        assert torch.equal(found[4][0], wanted[4][0])
 
 
 def test_even_windows_are_all_of_each_clip():
@@ -349,6 +372,14 @@ def test_the_fingerprint_follows_files_and_parameters(tmp_path):
     assert fingerprint([tmp_path / "a"], 2) != before
     (tmp_path / "a").write_text("2")
     assert fingerprint([tmp_path / "a"], 1) != before
+
+
+def test_the_fingerprint_follows_the_libraries(tmp_path, monkeypatch):
+    (tmp_path / "a").write_text("1")
+    before = fingerprint([tmp_path / "a"], numerics())
+    monkeypatch.setattr(training, "version", lambda name: "9.9" if name == "torch" else version(name))
+    assert numerics()["torch"] == "9.9"
+    assert fingerprint([tmp_path / "a"], numerics()) != before
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from accent.windows import cut, even_starts, window_frames
+from accent.parts import Parts, write_part
+from accent.windows import cut, even_starts, frame_counts, window_frames
 
 
 def test_window_frames():
@@ -20,6 +21,13 @@ def test_even_starts_are_never_farther_apart_than_the_hop_and_reach_the_end():
         assert starts[0] == 0
         assert starts[-1] == length - 100
         assert np.diff(starts, prepend=0).max() <= 30
+
+
+def test_the_lengths_of_parts_come_from_their_index_and_no_part_is_opened(tmp_path):
+    clips = [np.zeros((length, 2), np.uint8) for length in (3, 1, 5)]
+    rows = write_part(tmp_path / "part-00000.npy", clips, np.empty((0, 2), np.uint8))
+    (tmp_path / "part-00000.npy").unlink()
+    assert list(frame_counts(Parts(tmp_path, rows))) == [3, 1, 5] == list(frame_counts(clips))
 
 
 def test_a_short_clip_is_filled_with_silence():
