@@ -1,0 +1,86 @@
+"""Which clips are the same recording, whatever they are called and however they were encoded, by their fingerprints.
+
+In about linear time: the clips are never compared all with all. Landmarks with the same signs, or the same but for the
+two weakest of each, are sorted next to each other by when they were, and only such neighbours are looked at closely.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from accent.fingerprint import LANDMARK, MAX_LANDMARKS
+
+NEIGHBOURS = 3  # of a landmark in the sorted list that are looked at: a recording's copies are linked in a chain
+JITTER = 3  # units of `time`, 30 ms, by which a landmark may move against the others of its clip
+MIN_SHARES = 0.65, 0.5  # of the landmarks of the clip with fewer, and with more, that have a partner in the other
+MAX_ERRORS = 5.5  # of the 32 signs of each pair of landmarks but for BY_CHANCE; of unrelated ones 16 differ
+BY_CHANCE = 1.5  # pairs of landmarks: the fewer there are, the better they must agree
+CHUNK = 100_000  # pairs of clips, or clips, at once
+PASSES = 8  # over the landmarks, each with those of a range of signs: so much less memory
+
+
+def same_recordings(fingerprints: Sequence[bytes]) -> np.ndarray:
+    """For each clip the number of the first clip that is the same recording: its own, where there is none before."""
+    landmarks = np.frombuffer(b"".join(fingerprints), LANDMARK)
+    counts = np.fromiter(map(len, fingerprints), np.int64, len(fingerprints)) // LANDMARK.itemsize
+    pairs = np.concatenate([np.empty((0, 2), np.int64), *_pairs(landmarks, counts)])
+    return first_linked(pairs, len(fingerprints))
+
+
+def first_linked(pairs: np.ndarray, count: int) -> np.ndarray:
+    """For each of `count` things the number of the first one that `pairs` (n, 2) link it to, by way of others too."""
+    links = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), (count, count))
+    groups = connected_components(links, directed=False)[1]
+    return np.unique(groups, return_index=True)[1][groups]
+
+
+def _pairs(landmarks: np.ndarray, counts: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs of clips (n, 2) that are one recording; of more than two clips a chain of them."""
+    clips = np.repeat(np.arange(len(counts)), counts)
+    numbers = np.arange(len(landmarks)) - np.repeat(np.cumsum(counts) - counts, counts)
+    times = np.full((len(counts), MAX_LANDMARKS), -1, np.int32)
+    signs = np.zeros((len(counts), MAX_LANDMARKS), np.uint32)
+    times[clips, numbers] = landmarks["time"]
+    signs[clips, numbers] = landmarks["signs"]
+    for first, second, shift in _candidates(landmarks, clips):
+        for begin in range(0, len(first), CHUNK):
+            one, other, moved = (values[begin : begin + CHUNK] for values in (first, second, shift))
+            same = _agree(times[one], signs[one], times[other], signs[other], moved)
+            yield np.stack([one[same], other[same]], axis=1)
+
+
+def _candidates(landmarks: np.ndarray, clips: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Pairs of clips (first, second) of which a landmark has the same signs, and how much later it is in the first."""
+    flips = np.uint32(1) << landmarks["weakest"].astype(np.uint32)
+    variants = [
+        landmarks["signs"] ^ (flips[:, 0] * np.uint32(one)) ^ (flips[:, 1] * np.uint32(two))
+        for one in (0, 1)
+        for two in (0, 1)
+    ]
+    edges = [part * 2**32 // PASSES for part in range(PASSES + 1)]
+    for low, high in pairwise(edges):
+        rows = [np.flatnonzero((variant >= low) & (variant < high)) for variant in variants]
+        words = np.concatenate([variant[chosen] for variant, chosen in zip(variants, rows, strict=True)])
+        rows = np.concatenate(rows)
+        times = landmarks["time"][rows].astype(np.int64)
+        order = np.argsort(words.astype(np.int64) << 32 | times << 16 | (clips[rows] & 0xFFFF), kind="stable")
+        words, times, members = words[order], times[order], clips[rows[order]]
+        for step in range(1, NEIGHBOURS + 1):
+            near = (words[:-step] == words[step:]) & (members[:-step] != members[step:])
+            yield members[:-step][near], members[step:][near], (times[:-step] - times[step:])[near]
+
+
+def _agree(
+    times: np.ndarray, signs: np.ndarray, other_times: np.ndarray, other_signs: np.ndarray, shift: np.ndarray
+) -> np.ndarray:
+    """Whether clips (pairs, landmarks) are the same recording, which is `shift` later in the first of each pair."""
+    apart = np.abs(times[:, :, None] - other_times[:, None, :] - shift[:, None, None])
+    aligned = (apart <= JITTER) & (times >= 0)[:, :, None] & (other_times >= 0)[:, None, :]
+    errors = np.bitwise_count(signs[:, :, None] ^ other_signs[:, None, :])
+    partners = aligned.sum(axis=(1, 2))
+    fewer, more = np.sort([(times >= 0).sum(axis=1), (other_times >= 0).sum(axis=1)], axis=0)
+    enough = (partners >= MIN_SHARES[0] * fewer) & (partners >= MIN_SHARES[1] * more)
+    return enough & (np.where(aligned, errors, 0).sum(axis=(1, 2)) <= MAX_ERRORS * (partners - BY_CHANCE))
