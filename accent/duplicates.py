@@ -1,7 +1,8 @@
 """Which clips are the same recording, whatever they are called and however they were encoded, by their fingerprints.
 
 In about linear time: the clips are never compared all with all. Landmarks with the same signs, or the same but for the
-two weakest of each, are sorted next to each other by when they were, and only such neighbours are looked at closely.
+two weakest of each, are sorted next to each other by when they were, and only such neighbours are looked at: first at
+the landmarks beside them, and where one of those agrees, at the whole clips.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,8 @@ from scipy.sparse.csgraph import connected_components
 
 from accent.fingerprint import LANDMARK, MAX_LANDMARKS
 
-NEIGHBOURS = 3  # of a landmark in the sorted list that are looked at: a recording's copies are linked in a chain
+NEIGHBOURS = 4  # of a landmark in the sorted list that are looked at: a recording's copies are linked in a chain
+MAX_BESIDE = 10  # of 32 signs that may differ between the landmarks beside two that agree
 JITTER = 3  # units of `time`, 30 ms, by which a landmark may move against the others of its clip
 MIN_SHARES = 0.65, 0.5  # of the landmarks of the clip with fewer, and with more, that have a partner in the other
 MAX_ERRORS = 5.5  # of the 32 signs of each pair of landmarks but for BY_CHANCE; of unrelated ones 16 differ
@@ -66,11 +68,27 @@ def _candidates(landmarks: np.ndarray, clips: np.ndarray) -> Iterator[tuple[np.n
         words = np.concatenate([variant[chosen] for variant, chosen in zip(variants, rows, strict=True)])
         rows = np.concatenate(rows)
         times = landmarks["time"][rows].astype(np.int64)
-        order = np.argsort(words.astype(np.int64) << 32 | times << 16 | (clips[rows] & 0xFFFF), kind="stable")
-        words, times, members = words[order], times[order], clips[rows[order]]
+        rows = rows[np.argsort(words.astype(np.int64) << 16 | times, kind="stable")]
+        words = np.sort(words)
         for step in range(1, NEIGHBOURS + 1):
-            near = (words[:-step] == words[step:]) & (members[:-step] != members[step:])
-            yield members[:-step][near], members[step:][near], (times[:-step] - times[step:])[near]
+            near = np.flatnonzero(words[:-step] == words[step:])
+            one, other = rows[near], rows[near + step]
+            likely = _beside_agree(landmarks, clips, one, other, -1) | _beside_agree(landmarks, clips, one, other, 1)
+            one, other = one[likely], other[likely]
+            shift = landmarks["time"][one].astype(np.int32) - landmarks["time"][other]
+            yield clips[one], clips[other], shift
+
+
+def _beside_agree(
+    landmarks: np.ndarray, clips: np.ndarray, one: np.ndarray, other: np.ndarray, step: int
+) -> np.ndarray:
+    """Whether the landmarks before (`step` -1) or after (1) those are as far away, and much the same."""
+    to, moved = (np.clip(rows + step, 0, len(landmarks) - 1) for rows in (one, other))
+    times = landmarks["time"].astype(np.int32)
+    gaps = (times[to] - times[one]) - (times[moved] - times[other])
+    errors = np.bitwise_count(landmarks["signs"][to] ^ landmarks["signs"][moved])
+    same_clips = (clips[to] == clips[one]) & (clips[moved] == clips[other]) & (clips[one] != clips[other])
+    return same_clips & (np.abs(gaps) <= JITTER) & (errors <= MAX_BESIDE)
 
 
 def _agree(

@@ -60,17 +60,22 @@ class Standardise(nn.Module):
 
 
 def build_model(
-    arch: str, n_classes: int, width: int = 64, antialias: bool = False, weights: Literal["none", "imagenet"] = "none"
+    arch: str,
+    n_classes: int,
+    width: int = 64,
+    antialias: bool = False,
+    weights: Literal["none", "imagenet"] = "none",
+    where: str = "params.yaml: train",
 ) -> nn.Module:
     """A residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
 
     With `weights: imagenet`, torchvision's published weights (hash-checked, fetched once), of which the first layer's
-    three colour filters are summed to one.
+    three colour filters are summed to one. `where` the settings stand is for the messages.
     """
     if arch not in ARCHITECTURES:
-        raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
+        raise InputError(f"{where}.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
     if weights == "imagenet" and (width != 64 or antialias):
-        raise InputError("params.yaml: train.weights: imagenet: are for train.width 64 and train.antialias false only")
+        raise InputError(f"{where}.weights: imagenet: are for train.width 64 and train.antialias false only")
     network = ResNet(arch, width, antialias)
     if weights == "imagenet":
         network.load_state_dict(_published_weights(arch))
@@ -118,7 +123,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
     try:
         state = safetensors.torch.load(weights)
         del weights  # 45 MB: a command that scores a take has little more than this and torch
-        model = build_model(card.arch, len(card.classes), card.width, card.antialias)
+        model = build_model(card.arch, len(card.classes), card.width, card.antialias, where=str(folder / CARD))
         model.load_state_dict(state, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None

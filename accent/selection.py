@@ -66,8 +66,15 @@ def select_clips(
     rows["missing"] = rows["container"].isna()
     rows = rows.sort_values(["release", "missing"], ascending=[False, True], kind="stable", ignore_index=True)
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
-    probed = assign_classes(rows, probes, "evaluate.probes")
-    rows.insert(1, "label", probed.where(probed != "", assign_classes(rows, params.classes, "ingest.classes")))
+    check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
+    try:
+        probed = assign_classes(rows, probes, "evaluate.probes")
+        labels = assign_classes(rows, params.classes, "ingest.classes")
+    except InputError as error:
+        if not rejects:
+            raise
+        raise InputError(f"{error}; {len(rejects):,} rows were rejected before ({count_kinds(rejects)})") from None
+    rows.insert(1, "label", probed.where(probed != "", labels))
     older = rows["release"] < rows.groupby("clip_id")["release"].transform("max")
     superseded = rows["clip_id"][older & (rows["label"] != "")]
     passed_over += [(clip, "duplicate: a newer release names it too") for clip in superseded]

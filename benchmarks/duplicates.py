@@ -1,8 +1,8 @@
 """How long it takes to find the clips that are one recording, by how many clips there are: about linear.
 
 The fingerprints are simulated: landmarks of the embedded sample's speech, put together anew with some signs changed,
-so that signs are as common as speech makes them. One clip in fifty is another's copy, with 4% of its signs wrong (MP3 at
-32 kb/s: 2%).
+so that signs are as common as speech makes them. One clip in fifty is another's copy, with 4% of its signs wrong (of an
+MP3 at 32 kb/s 2% are).
 
     python -m benchmarks.duplicates --clips 50000 100000 200000
 """

@@ -69,6 +69,11 @@ def test_every_path_of_a_command_is_a_dep_or_an_out(name):
         assert any(path == word or path.startswith(f"{word}/") for path in declared), word
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_no_parameter_reaches_a_shell(name):
+    assert "${" not in STAGES[name]["cmd"]
+
+
 def test_every_script_is_a_stage_and_every_section_is_read():
     scripts = list((ROOT / "stages").glob("*.py"))
     assert {path.stem for path in scripts} == set(STAGES)
