@@ -233,7 +233,7 @@ def _alone(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` for what is not complete, locked, since two downloads would write to the same file.
 
     The lock stays when all is done: whoever removed it while another waits with it open would let two of them in.
-    Its datasets are two levels further down than `read_releases` looks, so that none of them counts as a release.
+    It is hidden, so that nothing in it counts as a release.
     """
     partial = folder / ".download.partial"
     partial.mkdir(parents=True, exist_ok=True)
