@@ -138,7 +138,7 @@ def read_folder(folder: Path) -> list[Source]:
         raise InputError(f"{folder}: {TSV} but no clips/ folder beside it. Unpack the whole release")
     table = folder / TSV
     with open(table, "rb") as file:
-        rows, rejects = read_tsv(_open_table(file, table.stat().st_size, str(table)), str(table), folder.name)
+        rows, rejects = read_tsv(open_table(file, table.stat().st_size, str(table)), str(table), folder.name)
     listed = []
     root = os.path.realpath(clips)
     for entry in sorted(os.scandir(clips), key=lambda entry: entry.name):
@@ -217,7 +217,7 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: Path) -> lis
                 _check_number(rejects, path)
             else:
                 table_bytes += member.size
-                text = _open_table(io.BufferedReader(content, 2**16), table_bytes, f"{path}: {member.name}")
+                text = open_table(io.BufferedReader(content, 2**16), table_bytes, f"{path}: {member.name}")
                 locale.rows, more = read_tsv(text, f"{path}: {member.name}", match["locale"])
                 locale.wanted = set(locale.rows["path"][_in_any_class(locale.rows, classes)])
                 rows += len(locale.rows)
@@ -241,7 +241,8 @@ def _check_number(rejects: Rejects, where: Path | str) -> None:
         raise InputError(f"{where}: over {MAX_REJECTS:,} rejected ({count_kinds(rejects)}). {NO_RELEASE}")
 
 
-def _open_table(file: IO[bytes], size: int, where: str) -> IO[str]:
+def open_table(file: IO[bytes], size: int, where: str) -> IO[str]:
+    """The text of a table of that many bytes, for `read_tsv`; raises `InputError` for more than a release has."""
     if size > MAX_TABLE_BYTES:
         raise InputError(f"{where}: {size:,} bytes of tables, at most {MAX_TABLE_BYTES:,}. {NO_RELEASE}")
     return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
