@@ -23,7 +23,6 @@ COPIES = {
     ("common_voice_en_90000579", "common_voice_en_90000582"),
     ("common_voice_fr_90000135", "common_voice_fr_90000194"),
     ("common_voice_fr_90000136", "common_voice_fr_90000196"),
-    ("common_voice_fr_90000150", "common_voice_fr_90000197"),
     ("common_voice_fr_90000505", "common_voice_fr_90000512"),
 }
 CLIPS = [path for locale in ("fr", "en") for path in sample_clips(locale)]
@@ -85,7 +84,8 @@ def test_another_encoding_of_a_recording_is_known_again_and_no_other_is(prints, 
 
 def test_voices_that_read_the_same_sentences_are_not_one_recording(tmp_path):
     """Each at a rate of its own, as people do: one synthesiser at one rate gives all voices the same rhythm."""
-    sentences = ["Il fait beau aujourd'hui et nous allons à la plage.", "Merci beaucoup.", "Où est la gare, madame ?"]
+    sentences = ["Il fait beau aujourd'hui et nous allons à la plage.", "Où est la gare, madame ?"]
+    sentences += ["Merci beaucoup, et à demain matin.", "Le train part à huit heures et quart."]
     voices = [f"fr+{variant}" for variant in ("m1", "m3", "m5", "f1", "f3", "f5")] + ["fr-be", "fr-ch+f2"]
     rates = (120, 160, 135, 150, 125, 165, 130, 145)
     made = []
@@ -119,7 +119,7 @@ def changed(original: np.ndarray, errors: int, generator: np.random.Generator, s
 def test_how_many_signs_may_differ_and_that_a_shift_does_not_matter():
     generator = np.random.default_rng(1)
     original = made_print(generator)
-    for errors, same in ((3, True), (5, True), (7, False), (16, False)):
+    for errors, same in ((3, True), (4, True), (6, False), (16, False)):
         copy = changed(original, errors, generator, shift=37)
         assert (list(same_recordings([original.tobytes(), copy.tobytes()])) == [0, 0]) == same, errors
 
