@@ -27,6 +27,7 @@ from accent.augment import augment
 from accent.callbacks import Checkpoint
 from accent.common_voice import ClassFilter, read_releases
 from accent.errors import Reject, run
+from accent.fingerprint import fingerprint
 from accent.metrics import fit_temperature
 from accent.model import build_model, clip_logits, window_logits
 from accent.params import parse_params
@@ -123,20 +124,22 @@ def pretrain(
 def read_clips(
     releases: Path, ingest: IngestParams, decode: DecodeParams, spectrogram: SpectrogramParams
 ) -> pd.DataFrame:
-    """The clips of `ingest.classes` that can be decoded, by `clip_id`, with their `spectrogram`."""
+    """The clips of `ingest.classes` that can be decoded, by `clip_id`, with `spectrogram` and `fingerprint`."""
     with tempfile.TemporaryDirectory() as folder:
         sources = read_releases(releases, list(ingest.classes.values()), Path(folder, "spool"))
         rows, _, _ = select_clips(sources, ingest, {}, {})
         write_clips_part(rows, Path(folder, "clips.parquet"))
         clips = read_frame(Path(folder, "clips.parquet"))
 
-    def heard(audio: bytes) -> np.ndarray | None:
+    def heard(audio: bytes) -> tuple[np.ndarray, bytes] | None:
         try:
-            return log_mel(decode_clip(audio, decode)[0], spectrogram)
+            waveform, _ = decode_clip(audio, decode)
         except Reject:
             return None
+        return log_mel(waveform, spectrogram), fingerprint(waveform)
 
-    return clips.assign(spectrogram=clips.pop("audio").map(heard)).dropna(subset="spectrogram")
+    found = clips.pop("audio").map(heard).dropna()
+    return clips.loc[found.index].assign(spectrogram=found.str[0], fingerprint=found.str[1])
 
 
 def train(
