@@ -384,6 +384,8 @@ def main() -> None:
     # Gradio keeps recordings in a folder while the page runs; it is gone afterwards.
     with tempfile.TemporaryDirectory(prefix="accent-") as temporary:
         os.environ["GRADIO_TEMP_DIR"] = temporary
+        for name in ("no_proxy", "NO_PROXY"):  # Gradio asks the page whether it is there
+            os.environ[name] = ",".join([*filter(None, [os.environ.get(name)]), "127.0.0.1"])
         page = build_page(scorer, prompts)
         fonts = ["system-ui", "sans-serif"]  # Gradio's own would be fetched from Google
         try:

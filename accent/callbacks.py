@@ -4,7 +4,9 @@ import json
 import math
 import os
 import random
+import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from fastai.torch_core import distrib_barrier, get_model, rank_distrib
 from torch import Tensor, nn
 from torch.optim.swa_utils import update_bn
 
+from accent.errors import InputError
 from accent.outputs import output_file
 
 # Callback attributes that fastai's events must run before or after: Recorder has order 50, its metrics are ready then.
@@ -124,12 +127,11 @@ class Checkpoint(Callback):
 
     def restore(self) -> int:
         """Bring the learner to the state of the last whole epoch; returns how many epochs are done."""
-        state = self._read_state()
+        state, tensors = self._read_state()
         distrib_barrier()  # before the first rank may remove it
-        if state.get("fingerprint") != self.fingerprint:
+        if not state:
             self.clear()
             return 0
-        tensors = safetensors.torch.load_file(self.last, device=str(self.learn.dls.device))
         self.learn.model.load_state_dict(_with_prefix(tensors, "model."))
         self.learn.create_opt()
         per_parameter = [
@@ -141,11 +143,15 @@ class Checkpoint(Callback):
         self.best_epoch, self.lowest_loss = state["best_epoch"], state["lowest_loss"]
         return len(self.history)
 
-    def _read_state(self) -> dict:
+    def _read_state(self) -> tuple[dict, dict[str, Tensor]]:
+        """The state and its tensors; empty where there is none, or one of other inputs."""
         if not self.last.exists():
-            return {}
-        with safetensors.safe_open(self.last, framework="pt") as file:
-            return json.loads(file.metadata()["state"])
+            return {}, {}
+        with _damage_told(self.last), safetensors.safe_open(self.last, "pt", str(self.learn.dls.device)) as file:
+            state = json.loads((file.metadata() or {})["state"])
+            if state["fingerprint"] != self.fingerprint:
+                return {}, {}
+            return state, {name: file.get_tensor(name) for name in sorted(file.keys())}
 
     def before_fit(self) -> None:
         smooth_loss = self.recorder.smooth_loss  # fastai's training loss is a running mean over the epochs
@@ -189,12 +195,27 @@ class Checkpoint(Callback):
 
     def load_best(self) -> None:
         """Give the learner the weights of the best epoch."""
-        self.learn.model.load_state_dict(safetensors.torch.load_file(self.best))
+        with _damage_told(self.best):
+            weights = safetensors.torch.load_file(self.best)
+        self.learn.model.load_state_dict(weights)
 
     def clear(self) -> None:
         """Remove the state: the run is complete."""
         self.last.unlink(missing_ok=True)
         self.best.unlink(missing_ok=True)
+
+
+@contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """What a file of the state that is cut off or damaged raises, in one line."""
+    try:
+        yield
+    except (safetensors.SafetensorError, FileNotFoundError, KeyError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: missing or damaged ({reason}), so that training cannot go on from there. Run "
+            f"'rm -r {shlex.quote(str(path.parent))}', then the same command again: it begins with the first epoch"
+        ) from None
 
 
 def _save(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

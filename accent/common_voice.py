@@ -51,6 +51,9 @@ MAX_LOCALES = 1000  # of one archive
 MAX_REJECTS = 100_000  # of one table or archive
 NO_RELEASE = "No Common Voice release has that. Take it out of there, or download it again"
 BAD_NAME = "a control character, or a byte that is not UTF-8, in its name"
+NOT_UTF8 = re.compile("[\udc80-\udcff]")  # what Python makes of such bytes, and writes them back from
+RELEASE = re.compile(r"cv-corpus-(?P<version>\d+(?:\.\d+)*)(?:-[a-z]+)*(?:-(?P<date>\d{4}-\d\d-\d\d))?")
+NAME_SEPARATOR = re.compile(r"\s*[,|]\s*(?![^()]*\))")  # outside brackets: "India and South Asia (India, Pakistan)"
 # cv-corpus-VERSION-DATE/LOCALE/{validated.tsv,clips/NAME}, with or without the first folder
 MEMBER = re.compile(r"(?P<folder>(?:\./)?(?:[^/]+/)?(?P<locale>[^/]+))/(?:validated\.tsv|clips/(?P<clip>[^/]+))")
 
@@ -83,9 +86,19 @@ class Source:
     files: pd.DataFrame
     rejects: Rejects = field(default_factory=list)
 
+    @property
+    def release(self) -> tuple[tuple[int, ...], str]:
+        """Version and date by the name of its folder, cv-corpus-VERSION-DATE; the oldest where that has none."""
+        names = [((), ""), *((_version(name["version"]), name["date"] or "") for name in RELEASE.finditer(self.where))]
+        return names[-1]
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
 
 def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
-    """Every locale of every release in `folder`: locale folders up to two levels down, and archives.
+    """Every locale of every release in `folder`: locale folders up to two levels down, and archives; none is hidden.
 
     Archives are read once, as a stream, several at a time; the clips of each that a class may want are appended to a
     file in the new folder `spool`. Raises `InputError` where `folder` holds no release or one of them is unreadable as
@@ -93,8 +106,8 @@ def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> 
     """
     if not folder.exists():
         raise InputError(f"{folder}: no such folder. Set ingest.releases in params.yaml to where your releases are")
-    tables = [path for pattern in (TSV, f"*/{TSV}", f"*/*/{TSV}") for path in sorted(folder.glob(pattern))]
-    entries = [path for pattern in ("*", "*/*") for path in sorted(folder.glob(pattern))]
+    tables = [path for pattern in (TSV, f"*/{TSV}", f"*/*/{TSV}") for path in _visible(folder, pattern)]
+    entries = [path for pattern in ("*", "*/*") for path in _visible(folder, pattern)]
     archives = [path for path in entries if path.name.endswith(ARCHIVES) and not path.is_dir()]
     if not tables and not archives:
         raise InputError(
@@ -112,6 +125,12 @@ def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> 
     return [source for sources in in_parallel(jobs) for source in sources]
 
 
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """What matches, in order, without hidden files: macOS puts a "._NAME" beside each file on a foreign disk."""
+    paths = sorted(folder.glob(pattern))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+
+
 def read_folder(folder: Path) -> list[Source]:
     """A locale folder, which is one source: `validated.tsv` and `clips/`. Its devices and links out are rejected."""
     clips = folder / "clips"
@@ -119,10 +138,12 @@ def read_folder(folder: Path) -> list[Source]:
         raise InputError(f"{folder}: {TSV} but no clips/ folder beside it. Unpack the whole release")
     table = folder / TSV
     with open(table, "rb") as file:
-        rows, rejects = read_tsv(_open_table(file, table.stat().st_size, str(table)), str(table), folder.name)
+        rows, rejects = read_tsv(open_table(file, table.stat().st_size, str(table)), str(table), folder.name)
     listed = []
     root = os.path.realpath(clips)
     for entry in sorted(os.scandir(clips), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
         if unsafe := _unsafe_entry(entry, root):
             rejects.append((printable(entry.name), f"unsafe file: {unsafe}"))
             _check_number(rejects, folder)
@@ -180,7 +201,7 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: Path) -> lis
             if unsafe := _unsafe(member):
                 rejects.append((printable(member.name), f"unsafe archive member: {unsafe}"))
                 _check_number(rejects, path)
-            elif not match or not member.isreg():
+            elif not match or not member.isreg() or "/." in f"/{member.name.removeprefix('./')}":  # hidden
                 continue
             elif len(locales) > MAX_LOCALES or rows > MAX_MEMBERS:
                 raise InputError(f"{path}: {len(locales):,} locales with {rows:,} clips. {NO_RELEASE}")
@@ -196,7 +217,7 @@ def read_archive(path: Path, classes: Sequence[ClassFilter], spool: Path) -> lis
                 _check_number(rejects, path)
             else:
                 table_bytes += member.size
-                text = _open_table(io.BufferedReader(content, 2**16), table_bytes, f"{path}: {member.name}")
+                text = open_table(io.BufferedReader(content, 2**16), table_bytes, f"{path}: {member.name}")
                 locale.rows, more = read_tsv(text, f"{path}: {member.name}", match["locale"])
                 locale.wanted = set(locale.rows["path"][_in_any_class(locale.rows, classes)])
                 rows += len(locale.rows)
@@ -220,10 +241,11 @@ def _check_number(rejects: Rejects, where: Path | str) -> None:
         raise InputError(f"{where}: over {MAX_REJECTS:,} rejected ({count_kinds(rejects)}). {NO_RELEASE}")
 
 
-def _open_table(file: IO[bytes], size: int, where: str) -> IO[str]:
+def open_table(file: IO[bytes], size: int, where: str) -> IO[str]:
+    """The text of a table of that many bytes, for `read_tsv`; raises `InputError` for more than a release has."""
     if size > MAX_TABLE_BYTES:
         raise InputError(f"{where}: {size:,} bytes of tables, at most {MAX_TABLE_BYTES:,}. {NO_RELEASE}")
-    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="replace", newline="")
+    return io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 def _unsafe(member: TarInfo) -> str:
@@ -252,11 +274,15 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
         header = [OLD_NAMES.get(name, name) for name in next(reader, [])]
         _check_header(header, where)
         speaker, path = header.index("client_id"), header.index("path")
+        lines.begin_row()
         for row in reader:
-            lines.room = MAX_ROW
+            not_utf8 = lines.not_utf8
+            lines.begin_row()
             if not row:
                 continue
-            if len(row) != len(header):
+            if not_utf8:
+                reason = "malformed row: not UTF-8"
+            elif len(row) != len(header):
                 reason = f"malformed row: {len(row)} fields where the header has {len(header)}"
             elif UNPRINTABLE.search(row[speaker]) or UNPRINTABLE.search(row[path]):
                 reason = "malformed row: a control character in its client_id or path"
@@ -277,10 +303,17 @@ def read_tsv(file: IO[str], where: str, locale: str) -> tuple[pd.DataFrame, Reje
 
 
 class _Lines(Iterator[str]):
-    """The lines of a file for csv.reader, which would read one of any length; `room` is what a row may still have."""
+    """The lines of a file for csv.reader, which would read one of any length, with what is to be known of a row.
+
+    `room` is what the row may still have, `not_utf8` whether a byte of it is none.
+    """
 
     def __init__(self, file: IO[str]):
-        self.file, self.room = file, MAX_ROW
+        self.file = file
+        self.begin_row()
+
+    def begin_row(self) -> None:
+        self.room, self.not_utf8 = MAX_ROW, False
 
     def __next__(self) -> str:
         line = self.file.readline(self.room)
@@ -289,6 +322,7 @@ class _Lines(Iterator[str]):
             raise csv.Error(f"a row of over {MAX_ROW:,} characters")
         if not line:
             raise StopIteration
+        self.not_utf8 = self.not_utf8 or (not line.isascii() and bool(NOT_UTF8.search(line)))
         return line
 
 
@@ -349,9 +383,10 @@ def _in_any_class(rows: pd.DataFrame, classes: Sequence[ClassFilter]) -> np.ndar
 def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.Series]]:
     """For each condition of a filter, the column it looks at and which rows meet it."""
     yield "locale", (rows["locale"] == wanted.locale) | (not wanted.locale)
-    if wanted.accents:  # a speaker may state several, separated by "," (and by "|" in some releases)
-        names = "|".join(map(re.escape, wanted.accents))
-        yield "accents", rows["accents"].str.contains(rf"(?:^|[,|])\s*(?:{names})\s*(?:$|[,|])", case=False)
+    if wanted.accents:
+        names = {_separated(name) for name in wanted.accents}
+        matching = [cell for cell in rows["accents"].unique() if any(name in _separated(cell) for name in names)]
+        yield "accents", rows["accents"].isin(matching)
     for column in ("variant", "age"):
         if names := getattr(wanted, column):
             yield column, rows[column].isin(names)
@@ -361,6 +396,14 @@ def _matches(rows: pd.DataFrame, wanted: ClassFilter) -> Iterator[tuple[str, pd.
         yield "up_votes", rows["up_votes"] >= wanted.min_up_votes
     if wanted.max_down_votes is not None:
         yield "down_votes", rows["down_votes"] <= wanted.max_down_votes
+
+
+def _separated(accents: str) -> str:
+    """A cell of `accents`, or a name to look for in one: "|" before and after each of the names in it.
+
+    A speaker may state several, separated by "," or, in later releases, by "|"; what stands in brackets is one name.
+    """
+    return f"|{NAME_SEPARATOR.sub('|', accents.casefold().strip())}|"
 
 
 def gender_of(word: str) -> str:

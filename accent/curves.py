@@ -5,7 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from accent.style import AGAINST, FOR, INK, STYLE, new_figure
+from accent.style import AGAINST, FOR, INK, drawing, new_figure
 
 COLOURS = (FOR, AGAINST, "#2f9e77", "#b0609e", "#a08a2c", INK)
 STYLES = ("-", "--", "-.", ":")
@@ -24,7 +24,7 @@ def draw_lines(axes: Axes, rows: pd.DataFrame, x: str, y: str, by: str, marker: 
 
 def draw_roc(rows: pd.DataFrame) -> Figure:
     """Every class against the rest; `rows` as `accent.plot_data.roc` gives them."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
@@ -35,7 +35,7 @@ def draw_roc(rows: pd.DataFrame) -> Figure:
 
 def draw_reliability(rows: pd.DataFrame) -> Figure:
     """How often it is right when it is so sure; `rows` as `accent.plot_data.reliability` gives them."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
@@ -48,7 +48,7 @@ def draw_reliability(rows: pd.DataFrame) -> Figure:
 
 def draw_loss(losses: dict[str, pd.DataFrame]) -> Figure:
     """Loss by epoch of every split; `losses` maps its name to rows of step and loss."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         rows = pd.concat([table.assign(split=split) for split, table in losses.items()])
@@ -60,7 +60,7 @@ def draw_loss(losses: dict[str, pd.DataFrame]) -> Figure:
 
 def draw_risk_coverage(rows: pd.DataFrame) -> Figure:
     """Error against the share answered; `rows` as `accent.selective.risk_coverage` gives them."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         draw_lines(axes, rows, "coverage", "risk", "label")

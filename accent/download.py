@@ -232,7 +232,8 @@ def _verified(dataset: DatasetDetails) -> str:
 def _alone(folder: Path) -> Iterator[Path]:
     """A folder inside `folder` for what is not complete, locked, since two downloads would write to the same file.
 
-    Its datasets are two levels further down than `read_releases` looks, so that none of them counts as a release.
+    The lock stays when all is done: whoever removed it while another waits with it open would let two of them in.
+    It is hidden, so that nothing in it counts as a release.
     """
     partial = folder / ".download.partial"
     partial.mkdir(parents=True, exist_ok=True)
@@ -242,12 +243,7 @@ def _alone(folder: Path) -> Iterator[Path]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(f"{folder}: another download is writing here. Wait until it has ended") from None
-        try:
-            yield partial
-        finally:
-            lock.unlink()
-            with contextlib.suppress(OSError):  # what is left is resumed
-                partial.rmdir()
+        yield partial
 
 
 @contextlib.contextmanager

@@ -48,7 +48,11 @@ def damaged(path: Path, what: object) -> InputError:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
+    """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1.
+
+    The commands declare their arguments with argparse. fastcore's `call_parse` runs a command where it is defined,
+    before this could catch its errors, and has no list of at least one argument; typer prints errors in boxes.
+    """
     try:
         main()
         sys.stdout.flush()

@@ -2,13 +2,12 @@
 
 from textwrap import shorten
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from accent.style import FOR, INK, STYLE, WIDTH, new_figure
+from accent.style import FOR, INK, WIDTH, drawing, new_figure
 
 
 def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
@@ -16,7 +15,7 @@ def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
 
     `overall` is the error of all, as a line to compare with.
     """
-    with mpl.rc_context(STYLE):
+    with drawing():
         gaps = (table["dimension"] != table["dimension"].shift()).cumsum().to_numpy() - 1
         places = np.arange(len(table)) + gaps * 0.6
         figure = new_figure(WIDTH, 1 + 0.27 * (places[-1] + 1))

@@ -64,13 +64,15 @@ def build_model(
     width: int = 64,
     antialias: bool = False,
     trunk: Mapping[str, Tensor] | None = None,
+    where: str = "params.yaml: train",
 ) -> nn.Module:
     """A residual network for windows (batch, 1, n_mels, frames) in 0-1, giving logits (batch, n_classes).
 
-    Its weights are random, but for those of a `trunk` (`accent.trunk`): all layers below the last.
+    Its weights are random, but for those of a `trunk` (`accent.trunk`): all layers below the last. `where` the
+    settings stand is for the message.
     """
     if arch not in ARCHITECTURES:
-        raise InputError(f"params.yaml: train.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
+        raise InputError(f"{where}.arch: no network {arch!r}. Known: {', '.join(ARCHITECTURES)}")
     network = ResNet(arch, width, antialias, channels=1)
     network.fc = nn.Linear(network.fc.in_features, n_classes)
     if trunk is not None:
@@ -101,7 +103,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
     try:
         state = safetensors.torch.load(weights)
         del weights  # 45 MB: a command that scores a take has little more than this and torch
-        model = build_model(card.arch, len(card.classes), card.width, card.antialias)
+        model = build_model(card.arch, len(card.classes), card.width, card.antialias, where=str(folder / CARD))
         model.load_state_dict(state, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None

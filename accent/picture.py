@@ -13,7 +13,7 @@ from accent.audio import FULL_SCALE, SAMPLE_RATE
 from accent.explain import attributions, cells_of
 from accent.model import ModelCard
 from accent.score import Piece, Score, Scorer
-from accent.style import AGAINST, FOR, INK, STYLE, WIDTH, new_figure
+from accent.style import AGAINST, FOR, INK, WIDTH, drawing, new_figure
 from accent.timeline import curve, least_native, within
 
 FOOTER_CHARACTERS = 90  # in a line of small print below a take
@@ -35,7 +35,7 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
 
     Of a recording of several pieces, the one given.
     """
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(WIDTH, 5.6 if len(piece.waveform) else 1.4)
         heights = [0.4, 1.5, 2.2] if len(piece.waveform) else [0.5]
         axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
@@ -112,7 +112,7 @@ def draw_spectrogram(
 
 def draw_clip(spectrogram: np.ndarray, card: ModelCard, start_s: float, added: np.ndarray) -> Figure:
     """One clip's spectrogram and explanation, small, with its axes in `CLIP_BOX`."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = Figure(figsize=(WIDTH, 1.9), dpi=120)
         axes = figure.add_axes(CLIP_BOX)
         draw_spectrogram(axes, spectrogram, card, start_s, added)
@@ -129,7 +129,7 @@ def draw_bands(rows, target: str) -> Figure:
 
     `rows` is the table of the explain stage: hz, label, share, added.
     """
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(WIDTH, 4.6)
         size, way = figure.subplots(2, 1, sharex=True)
         for style, (label, part) in zip(("-", "--", "-.", ":") * 9, rows.groupby("label"), strict=False):
@@ -151,7 +151,7 @@ def draw_levels(table, levels: list[str], native: tuple[float, float], target: s
 
     `table` has `level` and `log_odds`.
     """
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(WIDTH, 1.3 + 0.7 * len(levels))
         axes = figure.subplots()
         axes.axvspan(*native, color=FOR, alpha=0.18, label="5-95% of native speakers' test clips", linewidth=0)
@@ -171,7 +171,7 @@ def draw_levels(table, levels: list[str], native: tuple[float, float], target: s
 
 def draw_pair(take: np.ndarray, native: np.ndarray, card: ModelCard) -> Figure:
     """The spectrograms of a take and of a native recording, on one time axis: frame by frame the same sound."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(WIDTH, 3.6)
         axes = figure.subplots(2, 1, sharex=True)
         for place, spectrogram in zip(axes, (take, native), strict=True):
@@ -182,7 +182,7 @@ def draw_pair(take: np.ndarray, native: np.ndarray, card: ModelCard) -> Figure:
 
 def draw_trend(takes, target: str) -> Figure:
     """The scores of a session's takes in order, each with the range that its copies got. An unsure one has none."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(WIDTH, 2.2)
         axes = figure.subplots()
         sure = [(number, take) for number, take in enumerate(takes, 1) if not take.score.refused]
@@ -203,7 +203,7 @@ def draw_trend(takes, target: str) -> Figure:
 
 def draw_audit(audit: dict) -> Figure:
     """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(2.4 * WIDTH, 4.4)
         left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.25, 1.75]})
         _draw_aucs(left, audit["nuisance"])

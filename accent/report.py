@@ -5,7 +5,6 @@ import hashlib
 import io
 from pathlib import Path
 
-import matplotlib as mpl
 import pandas as pd
 import soundfile as sf
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -16,6 +15,7 @@ from accent.errors import InputError
 from accent.params import params
 from accent.picture import CLIP_BOX
 from accent.splits import PROBE
+from accent.style import drawing
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_BYTES = 20_000_000  # of the page: browsers open more slowly, and mail and forges refuse it
@@ -83,7 +83,7 @@ def data_uri(content: bytes, mime_type: str) -> str:
 def line_picture(figure: Figure) -> str:
     """A figure of lines as the address of an SVG picture, the same on every run."""
     file = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "accent"}):
+    with drawing({"svg.hashsalt": "accent"}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return data_uri(file.getvalue(), "image/svg+xml")
 

@@ -1,9 +1,16 @@
 """What a run said of its test clips: of an experiment, a branch, a tag or a commit, or of the files as they stand."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
 import pandas as pd
 import pyarrow as pa
 from dvc.api import DVCFileSystem
 from dvc.exceptions import DvcException
+from dvc.repo import Repo
 
 from accent.errors import InputError
 
@@ -20,8 +27,7 @@ def read_predictions(revision: str, split: str = "test") -> pd.DataFrame:
     """
     where = f"{revision}: {PREDICTIONS}"
     try:
-        files = DVCFileSystem(".", rev=None if revision == WORKSPACE else revision)
-        with files.open(PREDICTIONS) as file:
+        with _open(revision) as file:
             predictions = pd.read_parquet(file)
     except (DvcException, OSError) as error:
         raise InputError(
@@ -36,6 +42,19 @@ def read_predictions(revision: str, split: str = "test") -> pd.DataFrame:
         raise InputError(f"{where}: has no column split, since an older version made it. Run that revision again")
     rows = predictions[predictions["split"] == split]
     return rows.drop(columns="split").sort_values("clip_id", ignore_index=True)
+
+
+@contextmanager
+def _open(revision: str) -> Iterator[IO[bytes]]:
+    """The predictions of a revision; those of a commit have their path from the root of the Git repository."""
+    if revision == WORKSPACE:
+        files, path = DVCFileSystem("."), PREDICTIONS
+    else:
+        with Repo(".") as project:
+            place = Path(os.path.relpath(project.root_dir, project.scm.root_dir))
+        files, path = DVCFileSystem(".", rev=revision, subrepos=True), (place / PREDICTIONS).as_posix()
+    with files.open(path) as file:
+        yield file
 
 
 def classes_of(predictions: pd.DataFrame) -> list[str]:

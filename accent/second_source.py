@@ -29,15 +29,20 @@ def is_given(folder: Path) -> bool:
 def read_clips(
     releases: Path, ingest: IngestParams, audio: AudioParams, spectrogram: SpectrogramParams
 ) -> pd.DataFrame:
-    """The clips of `ingest.classes` in a folder of releases that can be decoded, by `clip_id`, with `spectrogram`."""
+    """The clips of `ingest.classes` in a folder of releases that can be decoded, in the order of `clip_id`.
+
+    Each has its `waveform` and `spectrogram`, as `decode` and `spectrogram` would make them.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        sources = read_releases(releases, list(ingest.classes.values()), Path(folder, "spool"))
+        sources = read_releases(releases, ingest.filters, Path(folder, "spool"))
         rows, _, _ = select_clips(sources, ingest, {}, {})
         write_clips_part(rows, Path(folder, "clips.parquet"))
         clips = read_frame(Path(folder, "clips.parquet"))
     jobs = [delayed(_hear)(recording, audio, spectrogram) for recording in clips.pop("audio")]
     heard = list(tqdm(in_parallel(jobs), total=len(jobs), unit="clip", desc=str(releases), mininterval=1))
-    return clips.assign(spectrogram=heard).dropna(subset="spectrogram").reset_index(drop=True)
+    waveforms, spectrograms = zip(*heard, strict=True)
+    clips = clips.assign(waveform=waveforms, spectrogram=spectrograms)
+    return clips.dropna(subset="spectrogram").reset_index(drop=True)
 
 
 def read_second_source(
@@ -60,8 +65,9 @@ def read_second_source(
     return clips[~clips["client_id"].isin(learnt)].reset_index(drop=True)
 
 
-def _hear(recording: bytes, audio: AudioParams, spectrogram: SpectrogramParams) -> np.ndarray | None:
+def _hear(recording: bytes, audio: AudioParams, spectrogram: SpectrogramParams) -> tuple[np.ndarray | None, ...]:
     try:
-        return log_mel(decode_clip(recording, audio)[0], spectrogram)
+        waveform = decode_clip(recording, audio)[0]
     except Reject:
-        return None
+        return None, None
+    return waveform, log_mel(waveform, spectrogram)

@@ -3,23 +3,36 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, NonNegativeInt, PositiveInt
 
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
-from accent.errors import InputError
+from accent.errors import UNPRINTABLE, InputError
 from accent.params import Fraction, Seed, params
 from accent.parts import Rejects, check_rejects, count_kinds
 from accent.tables import write_table
+
+PLACE = ["container", "offset", "size"]  # of a clip's bytes, as `Source.files` has them
+
+
+def _check_classes(classes: dict[str, ClassFilter]) -> dict[str, ClassFilter]:
+    if not classes:
+        raise ValueError("no class is declared, at least two are needed. Declare them")
+    for name in classes:
+        if name != name.strip() or not name or UNPRINTABLE.search(name):
+            raise ValueError(
+                f"{name!r} is no name for a class. Give it one of printable characters, no space around them"
+            )
+    return classes
 
 
 @params
 class IngestParams:
     releases: Path
-    classes: dict[str, ClassFilter] | Literal["all"]
+    classes: Annotated[dict[str, ClassFilter], AfterValidator(_check_classes)] | Literal["all"]
     max_clips_per_class: NonNegativeInt
     max_clips_per_speaker: NonNegativeInt
     seed: Seed
@@ -42,8 +55,9 @@ def select_clips(
     """The clips of all classes and probes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
     The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip of a probe is
-    in no class, whatever the classes' filters say. Passed over, and no fault of the input: clips that stood in an
-    earlier release too, those that `exclusions` gives a reason to leave out, and files that no row names.
+    in no class, whatever the classes' filters say. Of a clip in several releases the row of the newest one counts, and
+    the newest file. Passed over, and no fault of the input: a clip's other rows, clips that `exclusions` gives a reason
+    to leave out, and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
@@ -52,18 +66,40 @@ def select_clips(
         reason = f"no row: validated.tsv of {source.where} does not name it"  # one text for perhaps a million files
         unnamed = source.files["path"][~source.files["path"].isin(source.rows["path"])]
         passed_over += [(name, reason) for name in unnamed]
-    rows = pd.concat([source.rows.merge(source.files, on="path", how="left") for source in sources])
-    rows = rows.sort_values("container", key=pd.isna, kind="stable", ignore_index=True)  # those with a file first
+    releases = sorted({source.release for source in sources})
+    tables = [
+        source.rows.merge(source.files, on="path", how="left").assign(release=releases.index(source.release))
+        for source in sources
+    ]
+    rows = pd.concat(tables)
+    rows["missing"] = rows["container"].isna()
+    rows = rows.sort_values(["release", "missing"], ascending=[False, True], kind="stable", ignore_index=True)
     rows.insert(0, "clip_id", rows["path"].str.rsplit(".", n=1).str[0])
-    probed = assign_classes(rows, probes, "evaluate.probes")
-    rows.insert(1, "label", probed.where(probed != "", params.labels(rows)))
-    rows = rows[rows["label"] != ""]
+    check_rejects(rejects, len(rows) + len(rejects), params.max_reject_fraction, "ingest")
+    try:
+        probed = assign_classes(rows, probes, "evaluate.probes")
+        labels = params.labels(rows)
+    except InputError as error:
+        if not rejects:
+            raise
+        raise InputError(f"{error}; {len(rejects):,} rows were rejected before ({count_kinds(rejects)})") from None
+    rows.insert(1, "label", probed.where(probed != "", labels))
+    older = rows["release"] < rows.groupby("clip_id")["release"].transform("max")
+    superseded = rows["clip_id"][older & (rows["label"] != "")]
+    passed_over += [(clip, "duplicate: a newer release names it too") for clip in superseded]
+    files = rows.loc[~rows["missing"], ["clip_id", *PLACE]].drop_duplicates("clip_id")
+    rows = rows[~older & (rows["label"] != "")].drop(columns=PLACE).merge(files, on="clip_id", how="left")
     classes = sorted(set(rows["label"]) - set(probes)) if params.classes == "all" else list(params.classes)
     # An empty client_id is an unknown speaker: each such clip counts as a speaker of its own, never all as one person.
     rows["client_id"] = rows["client_id"].where(rows["client_id"] != "", "unknown:" + rows["clip_id"])
 
     repeated = rows["clip_id"].duplicated()
-    passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated]]
+    contradictory = repeated & (rows["label"] != rows.groupby("clip_id")["label"].transform("first"))
+    passed_over += [(clip, "duplicate: named before") for clip in rows["clip_id"][repeated & ~contradictory]]
+    in_two = rows["clip_id"].isin(rows["clip_id"][contradictory])
+    rows.loc[in_two, "label"] = (
+        rows[in_two].groupby("clip_id")["label"].transform(lambda labels: " and ".join(sorted(set(labels))))
+    )
     rows = rows[~repeated]
     excluded = rows["clip_id"].isin(list(exclusions))
     passed_over += [(clip, f"excluded: {exclusions[clip]}") for clip in rows["clip_id"][excluded]]
@@ -107,7 +143,7 @@ def seeded_hash(seed: int, name: str) -> int:
 def write_clips_part(rows: pd.DataFrame, path: Path) -> None:
     """A Parquet part: the clips' rows with their untouched `audio` bytes."""
     table = pa.Table.from_pandas(rows[["clip_id", "label", *COLUMNS]], preserve_index=False)
-    audio = [read_clip(*where) for where in rows[["container", "offset", "size"]].itertuples(index=False)]
+    audio = [read_clip(*where) for where in rows[PLACE].itertuples(index=False)]
     # Encoded audio does not compress further: Parquet's own compression would only cost time.
     write_table(table.append_column("audio", pa.array(audio, pa.binary())), path, compression={"audio": "NONE"})
 

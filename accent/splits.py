@@ -1,4 +1,4 @@
-"""Which clip is train, valid or test, and the proof that no speaker and no sentence is in two of them."""
+"""Which clip is train, valid or test, and the proof that no speaker, sentence or recording is in two of them."""
 
 import re
 import unicodedata
@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import Field, NonNegativeInt
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from accent.duplicates import first_linked, same_recordings
 from accent.errors import InputError
 from accent.params import Seed, params
 from accent.selection import draw
@@ -34,8 +35,14 @@ class SplitParams:
     seed: Seed
 
 
-def make_splits(index: pd.DataFrame, params: SplitParams, probes: Collection[str] = ()) -> pd.DataFrame:
-    """The clips of `index` with their `split`, and for those of split `unused` the `reason`.
+def make_splits(
+    index: pd.DataFrame, params: SplitParams, probes: Collection[str] = (), classes: Collection[str] = ()
+) -> pd.DataFrame:
+    """The clips of `index` with their `split`, for those of split `unused` the `reason`, and their `recording`.
+
+    `recording` is the first clip that is the same recording by its fingerprint, whatever the two are called. Of the
+    clips of one recording a single one is used, none if two classes have it, and speakers that share a recording count
+    as one. `classes` are those that were declared, for the messages.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
     divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split,
@@ -50,54 +57,83 @@ def make_splits(index: pd.DataFrame, params: SplitParams, probes: Collection[str
     """
     if params.fold >= params.folds:
         raise InputError(f"params.yaml: split.fold: {params.fold}, must be below split.folds ({params.folds})")
-    clips = index[["clip_id", "label", "client_id", "sentence"]].sort_values("clip_id", ignore_index=True)
-    segments = index.sort_values("clip_id", ignore_index=True)["segment"]
-    probed, only_trained = clips["label"].isin(probes), segments.isin(params.train_segments)
+    index = index.sort_values("clip_id", ignore_index=True)
+    clips = index[["clip_id", "label", "client_id", "sentence"]].copy()
+    first = same_recordings(index["fingerprint"])
+    clips["recording"] = clips["clip_id"].to_numpy()[first]
+    voices = _voices(clips["client_id"], first)
+    probed, only_trained = clips["label"].isin(probes), index["segment"].isin(params.train_segments)
     clips["split"] = np.where(probed, PROBE, "train")
-    folded = clips[~probed & ~only_trained]
-    _check_speakers(folded, params)
-    test = _fold(folded, params.folds, params.fold, params)
-    clips.loc[folded.index[test], "split"] = "test"
-    rest = folded[~test]
-    clips.loc[rest.index[_fold(rest, params.valid_folds, 0, params)], "split"] = "valid"
     clips["reason"] = ""
     clips.loc[probed & only_trained, ["split", "reason"]] = [UNUSED, "probe: of a segment that is only trained on"]
+    _leave_out_copies(clips, probed, only_trained)
+    folded = clips[~probed & ~only_trained & (clips["split"] != UNUSED)]
+    _check_speakers(folded["label"], voices[folded.index], params, classes)
+    test = _fold(folded["label"], voices[folded.index], params.folds, params.fold, params)
+    clips.loc[folded.index[test], "split"] = "test"
+    rest = folded[~test]
+    valid = _fold(rest["label"], voices[rest.index], params.valid_folds, 0, params)
+    clips.loc[rest.index[valid], "split"] = "valid"
     if params.group_by == "speaker":
-        _separate(clips, clips["client_id"], "speaker")
+        _separate(clips, voices, "speaker")
         _separate(clips, sentence_key(clips["sentence"]), "sentence")
     _limit(clips, params)
     _check_classes(clips[~clips["label"].isin(probes)], params)
     return clips
 
 
-def _fold(clips: pd.DataFrame, folds: int, fold: int, params: SplitParams) -> np.ndarray:
+def _voices(speakers: pd.Series, first: np.ndarray) -> pd.Series:
+    """Who speaks in each clip: the first of the speakers that one recording, or a chain of them, has in common."""
+    codes, names = pd.factorize(speakers, sort=True)
+    linked = first_linked(np.stack([codes, codes[first]], axis=1), len(names))
+    return pd.Series(names.to_numpy()[linked[codes]], index=speakers.index)
+
+
+def _leave_out_copies(clips: pd.DataFrame, probed: pd.Series, only_trained: pd.Series) -> None:
+    """Leave of each recording one clip: of a probe, of what may be tested, or else of what is only trained on."""
+    used = clips["split"] != UNUSED
+    classes = clips["label"][used & ~probed].groupby(clips["recording"]).nunique()
+    in_two = used & ~probed & clips["recording"].isin(classes.index[classes > 1])
+    clips.loc[in_two, ["split", "reason"]] = [UNUSED, "recording: the same one is in two classes"]
+    rest = clips[used & ~in_two].assign(order=np.where(probed, 0, 1 + only_trained)[used & ~in_two])
+    copies = rest.sort_values("order", kind="stable")["recording"].duplicated()
+    clips.loc[copies.index[copies], ["split", "reason"]] = [UNUSED, "recording: another clip is the same one"]
+
+
+def _fold(labels: pd.Series, voices: pd.Series, folds: int, fold: int, params: SplitParams) -> np.ndarray:
     """Mask of one of `folds` parts, each with the classes in proportion and, if they are grouped, whole speakers."""
     kind = StratifiedGroupKFold if params.group_by == "speaker" else StratifiedKFold
     splitter = kind(folds, shuffle=True, random_state=params.seed)
     groups = None
     if params.group_by == "speaker":
         # Numbers in the order of the names: the folds are the same, and sorting them takes scikit-learn less time.
-        groups = pd.factorize(clips["client_id"], sort=True)[0] % MAX_GROUPS
-    mask = np.zeros(len(clips), dtype=bool)
+        groups = pd.factorize(voices, sort=True)[0] % MAX_GROUPS
+    mask = np.zeros(len(labels), dtype=bool)
     try:
-        _, chosen = next(islice(splitter.split(clips, clips["label"], groups), fold, None))
+        _, chosen = next(islice(splitter.split(labels, labels, groups), fold, None))
         mask[chosen] = True
     except ValueError as error:
         raise InputError(f"split: {error}. Lower split.folds or split.valid_folds, or ingest more") from None
     return mask
 
 
-def _check_speakers(clips: pd.DataFrame, params: SplitParams) -> None:
-    unit = "client_id" if params.group_by == "speaker" else "clip_id"
+def _check_speakers(labels: pd.Series, voices: pd.Series, params: SplitParams, classes: Collection[str]) -> None:
+    what, units = ("speakers", voices) if params.group_by == "speaker" else ("clips", pd.Series(labels.index))
     needed = max(params.folds, 3)
-    counts = clips.groupby("label")[unit].nunique()
-    if len(counts) < 2:
+    counts = units.groupby(labels.to_numpy()).nunique()
+    declared = sorted({*counts.index, *classes})
+    if len(declared) < 2:
+        one = ", ".join(declared) or "none"
         raise InputError(
-            f"split: there is one class ({counts.index[0]}), at least two are needed. Declare more in ingest"
+            f"split: one class is declared ({one}), at least two are needed. Declare more in ingest.classes"
+        )
+    if gone := [label for label in declared if label not in counts]:
+        raise InputError(
+            f"split: no clip of class {gone[0]} is left, though ingest.classes declares it. The rejects.csv of ingest "
+            "and decode say why, unless all of its recordings are in another class too. Mend the input"
         )
     for label, count in counts.items():
         if count < needed:
-            what = "speakers" if unit == "client_id" else "clips"
             raise InputError(
                 f"split: class {label} has {count} {what}; split.folds={params.folds} needs at least {needed}. "
                 "Lower split.folds, or ingest more of that class"
@@ -141,10 +177,11 @@ def _limit(clips: pd.DataFrame, params: SplitParams) -> None:
 
 
 def shared_between_splits(clips: pd.DataFrame) -> dict[str, int]:
-    """How many speakers and how many sentences are in more than one of train, valid, and test with the probes."""
+    """How many speakers, sentences and recordings are in more than one of train, valid, and test with the probes."""
     used = clips[clips["split"] != UNUSED].replace({"split": {PROBE: "test"}})
     text = sentence_key(used["sentence"])
     return {
         "speakers": int((used.groupby("client_id")["split"].nunique() > 1).sum()),
         "sentences": int((used["split"][text != ""].groupby(text).nunique() > 1).sum()),
+        "recordings": int((used.groupby("recording")["split"].nunique() > 1).sum()),
     }

@@ -1,5 +1,10 @@
 """How the project's pictures look: readable on a light and on a dark page, mid-grey lines on nothing."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any
+
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
@@ -22,7 +27,17 @@ STYLE = {
 WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
 
 
+_one_thread = RLock()
+
+
+@contextmanager
+def drawing(settings: Mapping[str, Any] = STYLE) -> Iterator[None]:
+    """matplotlib's settings while a picture is drawn. They are the process's, so other threads wait."""
+    with _one_thread, mpl.rc_context(settings):
+        yield
+
+
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure; what is drawn on it is drawn within `mpl.rc_context(STYLE)`."""
-    with mpl.rc_context(STYLE):
+    """An empty figure; what is drawn on it is drawn within `drawing`."""
+    with drawing():
         return Figure(figsize=(width, height), layout="constrained", dpi=150)

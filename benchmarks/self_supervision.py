@@ -27,6 +27,7 @@ from accent.augment import augment
 from accent.callbacks import Checkpoint
 from accent.common_voice import ClassFilter
 from accent.errors import run
+from accent.fingerprint import fingerprint
 from accent.metrics import fit_temperature
 from accent.model import build_model, clip_logits, window_logits
 from accent.params import parse_params
@@ -170,6 +171,7 @@ def main() -> None:
     locales = replace(ingest, classes={**ingest.classes, **UNLABELLED})
     clips = read_clips(args.releases, locales, decode, spectrogram)
     heard = pd.concat([clips, read_clips(SAMPLE, ingest, decode, spectrogram)], ignore_index=True)
+    heard["fingerprint"] = heard["waveform"].map(fingerprint)
     labelled = clips[clips["label"].isin(ingest.classes)]
     for name in args.only:
         runs = []

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from accent.parts import INDEX
+from benchmarks.duplicates import made_fingerprints
 from benchmarks.usage import stage_usage
 
 CLIPS_A_SPEAKER = 17
@@ -32,6 +33,7 @@ def make_index(clips: int, seed: int = 1) -> pd.DataFrame:
             "client_id": ids[speakers],
             "sentence": [f"Ceci est la phrase numéro {number}." for number in rng.integers(0, clips, clips)],
             "segment": "",
+            "fingerprint": made_fingerprints(clips, rng),
         }
     )
 

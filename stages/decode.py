@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from accent.audio import DecodeParams, decode_clip, no_speech
 from accent.errors import Reject, run
+from accent.fingerprint import fingerprint
 from accent.parallel import map_parts
 from accent.params import load_params
 from accent.parts import PartResult, write_part
@@ -29,7 +30,7 @@ def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
             rejects.append((clip_id, str(reason)))
             continue
         waveforms.append(waveform)
-        measures.append(measured)
+        measures.append({**measured, "fingerprint": fingerprint(waveform)})
         kept.append(row)
     metadata = table.drop_columns("audio").take(pa.array(kept, pa.int64())).to_pandas()
     parts = write_part(target, waveforms, np.empty(0, np.int16))

@@ -21,7 +21,7 @@ from accent.selection import IngestParams, select_clips, write_clips_part
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path)
+    parser.add_argument("releases", type=Path, nargs="?", help="(default: ingest.releases in params.yaml)")
     parser.add_argument("exclusions", type=Path, help="clips to leave out, with the reasons")
     parser.add_argument("clips", type=Path)
     args = parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> None:
     exclusions = read_exclusions(args.exclusions)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
-        sources = read_releases(args.releases, [*params.filters, *probes.values()], spool)
+        sources = read_releases(args.releases or params.releases, [*params.filters, *probes.values()], spool)
         rows, rejects, passed_over = select_clips(sources, params, probes, exclusions)
         starts = range(0, len(rows), params.clips_per_part)
         jobs = [

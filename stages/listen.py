@@ -17,11 +17,12 @@ from accent.parts import Parts, read_index
 from accent.pretraining.agreement import agreement
 from accent.pretraining.distil import DistilParams
 from accent.pretraining.lessons import hold_out
-from accent.pretraining.listen import ListenParams, probe_sets, read_labelled
+from accent.pretraining.listen import ListenParams, probe_sets
 from accent.pretraining.sources import corpora, current_commit
 from accent.pretraining.student import Student, refine_time
 from accent.pretraining.teacher import TeachParams, load_teacher
 from accent.probes import EvaluateParams
+from accent.second_source import read_clips
 from accent.selection import IngestParams
 from accent.spectrogram import SpectrogramParams
 from accent.trunk import save_trunk
@@ -54,9 +55,9 @@ def main() -> None:
         "cuda" if torch.cuda.is_available() else "cpu",
     )
     clips = read_index(args.waveforms)
-    sets = {name: read_labelled(path, ingest, decode, spectrogram) for name, path in params.sets.items()}
+    sets = {name: read_clips(path, ingest, decode, spectrogram) for name, path in params.sets.items()}
     for name, labelled in sets.items():
-        if both := sorted(set(labelled.rows["clip_id"]) & set(clips["clip_id"])):
+        if both := sorted(set(labelled["clip_id"]) & set(clips["clip_id"])):
             raise InputError(f"params.yaml: listen.sets.{name}: {both[0]} took part in pre-training. Take it out")
     networks = {"trunk": student.network, "random": untrained}
     metrics = {"probes": probe_sets(sets, networks, teacher, window, params, intervals)}

@@ -1,4 +1,4 @@
-"""Divide the clips into train, valid and test, with no speaker and no sentence in two of them."""
+"""Divide the clips into train, valid and test, with no speaker, sentence or recording in two of them."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,7 @@ from accent.outputs import output_file
 from accent.params import load_params
 from accent.parts import read_index
 from accent.probes import EvaluateParams
+from accent.selection import IngestParams
 from accent.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
 from accent.tables import write_table
 
@@ -20,7 +21,8 @@ def main() -> None:
 
     params = load_params("split", SplitParams)
     probes = load_params("evaluate", EvaluateParams).probes
-    clips = make_splits(read_index(args.waveforms), params, probes)
+    classes = load_params("ingest", IngestParams).classes
+    clips = make_splits(read_index(args.waveforms), params, probes, classes)
     shared = shared_between_splits(clips)
     if params.group_by == "speaker" and any(shared.values()):
         raise InputError(f"split: {shared} are in two splits, which must not be. This is a bug: please report it")
@@ -32,7 +34,7 @@ def main() -> None:
         labels = ", ".join(f"{clips:,} {label} by {speakers:,}" for label, clips, speakers in voices.itertuples())
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in rows["reason"].value_counts().items() if reason)
         print(f"{split}: {len(rows):,} clips: {labels or '-'} speakers; {reasons or '-'}")
-    print(f"in more than one split: {shared['speakers']} speakers, {shared['sentences']} sentences")
+    print("in more than one split: " + ", ".join(f"{count:,} {kind}" for kind, count in shared.items()))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spectrograms", type=Path)
     parser.add_argument("splits", type=Path)
-    parser.add_argument("trunk", type=Path, help="folder of the weights to start from, for train.weights: speech")
     parser.add_argument("model", type=Path, help="folder for the weights and their card")
     parser.add_argument("live", type=Path, help="folder for the curves by epoch")
     parser.add_argument("metrics", type=Path)
@@ -58,14 +57,14 @@ def main() -> None:
         for seconds in (params.window_seconds, params.window_hop_seconds)
     )
 
-    trunk = first_weights(args.trunk, params, spectrogram)
+    trunk = first_weights(params.trunk, params, spectrogram)
     clips, classes = read_clips(args.spectrograms, args.splits)
     dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
     params = replace(params, precision=choose_precision(params.precision, dls.device))
 
     sources = sorted(Path(accent.__file__).parent.glob("*.py"))
     inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
-    inputs += [args.trunk / WEIGHTS] if params.weights == "speech" else []
+    inputs += [params.trunk / WEIGHTS] if params.weights == "speech" else []
     checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio, numerics()))
     learn = make_learner(share(dls), params, trunk)
     fit(learn, params, checkpoint, args.live)

@@ -114,7 +114,7 @@ def prepare_training(folder: Path, settings: dict) -> Path:
     """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, a small trunk."""
     shutil.copy(ROOT / "params.yaml", folder)
     set_params(folder, settings)
-    write_trunk(folder / "trunk", folder / "params.yaml")
+    write_trunk(folder / "models" / "trunk", folder / "params.yaml")
     for name, arguments in FIRST_STAGES.items():
         stage(name, *arguments, cwd=folder)
     return folder
@@ -122,7 +122,7 @@ def prepare_training(folder: Path, settings: dict) -> Path:
 
 def train_arguments(name: str) -> list[str]:
     """The arguments of the train stage in such a folder, with all that it writes below `name`."""
-    inputs, state = ["spectrograms", "splits.parquet", "trunk"], ["--state", f"{name}/state"]
+    inputs, state = ["spectrograms", "splits.parquet"], ["--state", f"{name}/state"]
     return [*inputs, name, f"{name}/live", f"{name}/training.json", *state]
 
 

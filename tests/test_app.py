@@ -67,7 +67,8 @@ def serving(trained: Path, folder: Path) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "accent.app", "--model", trained / "models", "--clips", trained / "data" / "clips"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    proxies = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")  # as in many companies
+    environment = {**os.environ, **proxies, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
     log = open(folder / "log", "w+")  # noqa: SIM115
     server = subprocess.Popen(
         [*map(str, command), "--port", str(port)], cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT

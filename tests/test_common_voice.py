@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from accent.common_voice import COLUMNS, ClassFilter, assign_classes, read_releases, read_tsv
 from accent.errors import InputError
@@ -89,13 +90,17 @@ def rows(**columns: list) -> pd.DataFrame:
     [
         ({"accents": ("united_kingdom", "Français du Royaume-Uni")}, [1, 2, 3]),
         ({"accents": "India and South Asia (India, Pakistan, Sri Lanka)"}, [4]),
+        ({"accents": "southern african (South Africa, Zimbabwe, Namibia)"}, [6]),
+        ({"accents": "New Zealand English"}, [6]),
+        ({"accents": "Slavic, mostly"}, [7]),
+        ({"accents": ["slavic", "Français de Paris"]}, [7]),
         ({"gender": "male"}, [0, 1]),
         ({"gender": ["female"]}, [2]),
         ({"age": "twenties"}, [5]),
         ({"variant": "fr-x"}, [5]),
         ({"min_up_votes": 3}, [5]),
-        ({"max_down_votes": 0}, [0, 1, 2, 3, 4]),
-        ({}, [0, 1, 2, 3, 4, 5]),
+        ({"max_down_votes": 0}, [0, 1, 2, 3, 4, 6, 7]),
+        ({}, [0, 1, 2, 3, 4, 5, 6, 7]),
     ],
 )
 def test_filters(wanted, expected):
@@ -107,15 +112,24 @@ def test_filters(wanted, expected):
             "Français du Royaume-Uni|autre",
             "India and South Asia (India, Pakistan, Sri Lanka)",
             "",
+            "Southern African (South Africa, Zimbabwe, Namibia),New Zealand English",
+            "Slavic, mostly | Filipino",
         ],
-        gender=["male", "male_masculine", "female_feminine", "other", "", ""],
-        age=["", "", "", "", "", "twenties"],
-        variant=["", "", "", "", "", "fr-x"],
-        up_votes=[2, 2, 2, 2, 2, 3],
-        down_votes=[0, 0, 0, 0, 0, 1],
+        gender=["male", "male_masculine", "female_feminine", "other", "", "", "", ""],
+        age=["", "", "", "", "", "twenties", "", ""],
+        variant=["", "", "", "", "", "fr-x", "", ""],
+        up_votes=[2, 2, 2, 2, 2, 3, 2, 2],
+        down_votes=[0, 0, 0, 0, 0, 1, 0, 0],
     )
     labels = assign_classes(table, {"wanted": ClassFilter(locale="fr", **wanted)}, "ingest.classes")
     assert list(labels.index[labels == "wanted"]) == expected
+
+
+@pytest.mark.parametrize("part", ["Zimbabwe", "South Africa", "African", "Namibia)", "Southern African"])
+def test_a_part_of_an_accent_s_name_is_not_that_accent(part):
+    table = rows(accents=["Southern African (South Africa, Zimbabwe, Namibia)", "", "Zulu"])
+    with pytest.raises(InputError, match=r"no clip with accents .* Values that occur: "):
+        assign_classes(table, {"wanted": ClassFilter(locale="fr", accents=part)}, "ingest.classes")
 
 
 def test_a_class_without_clips_names_the_values_that_occur():
@@ -319,3 +333,101 @@ def test_a_clip_of_a_probe_is_in_no_class(workdir):
     )
     set_params(workdir, {"evaluate": {"probes": {"none": {"locale": "xx"}}}})
     assert "evaluate.probes.none: no clip with locale 'xx'" in ingest(workdir, workdir / "raw", ok=False).stderr
+
+
+def test_hidden_files_are_no_releases_and_no_clips(workdir):
+    """macOS leaves a "._NAME" beside each file on a foreign disk or in an archive, and a .DS_Store in each folder."""
+    release = write_release(workdir / "release")
+    ingest(workdir, release, "clean")
+    for name in ("fr/clips/._common_voice_fr_000.mp3", "fr/clips/.DS_Store", "fr/.DS_Store", "fr/._validated.tsv"):
+        (release / name).write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    (release / "fr" / "clips" / ".out").symlink_to(workdir)
+    ingest(workdir, release, "folder")
+    (release / "fr" / "clips" / ".out").unlink()
+    archives = workdir / "archives"
+    archives.mkdir()
+    pack(release, archives / "cv-corpus-27.0-2026-06-12-fr.tar.gz")
+    (archives / "._cv-corpus-27.0-2026-06-12-fr.tar.gz").write_bytes(b"\0\5\26\7\0\2\0\0Mac OS X")
+    shutil.copytree(release, archives / ".Trash" / "cv")
+    ingest(workdir, archives, "archive")
+    for name in ("part-00000.parquet", "rejects.csv"):
+        clean = (workdir / "clean" / name).read_bytes()
+        assert (workdir / "folder" / name).read_bytes() == (workdir / "archive" / name).read_bytes() == clean
+
+
+def test_a_table_in_latin_1_is_counted_row_by_row_and_too_many_are_an_error(workdir):
+    release = write_release(workdir / "raw", speakers=6)
+    table = release / "fr" / "validated.tsv"
+    text = table.read_text(encoding="utf-8").replace("fr text 3", "l'\u00e9t\u00e9")
+    table.write_text(text, encoding="latin-1")
+    done = ingest(workdir, release)
+    assert "1 rejected (1 malformed row)" in done.stdout
+    assert read_rejects(workdir / "clips")[f"{table} line 5"] == "malformed row: not UTF-8"
+    table.write_text(text.replace("fr text", "l'\u00e9t\u00e9"), encoding="latin-1")
+    done = ingest(workdir, release, ok=False)
+    assert "12 of 24 clips rejected, more than max_reject_fraction=0.1 allows (12 malformed row; first: " in done.stderr
+    assert "not UTF-8" in done.stderr
+    set_params(workdir, {"ingest": {"max_reject_fraction": 0.6}})
+    done = ingest(workdir, release, ok=False)
+    assert done.stderr.endswith("occur: en (12); 12 rows were rejected before (12 malformed row)\n")
+
+
+def test_a_clip_that_is_listed_in_two_classes_is_one_reject(workdir):
+    release = write_release(workdir / "raw")
+    row = (release / "fr" / "validated.tsv").read_text().splitlines()[1]
+    with open(release / "en" / "validated.tsv", "a") as file:
+        file.write(row.replace("\tfr\t", "\ten\t") + "\n")
+    shutil.copy(release / "fr" / "clips" / "common_voice_fr_000.mp3", release / "en" / "clips")
+    done = ingest(workdir, release)
+    assert "15 clips (7 french, 8 english); 1 rejected (1 in two classes); 0 passed over (-)" in done.stdout
+    assert read_rejects(workdir / "clips") == {"common_voice_fr_000": "in two classes: english and french"}
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("cv-corpus-9.0-2022-04-27", "cv-corpus-10.0-2022-07-04"),
+        ("cv-corpus-6.1-2020-12-11", "cv-corpus-6.1-2021-01-11"),
+        ("anything", "cv-corpus-1"),
+        ("cv-corpus-26.0-2026-03-09", "cv-corpus-26.1-delta-2026-04-01"),
+    ],
+)
+def test_of_a_clip_in_several_releases_the_newest_row_counts(workdir, older, newer):
+    old, new = write_release(workdir / "raw" / older), write_release(workdir / "raw" / newer)
+    table = new / "fr" / "validated.tsv"
+    table.write_text(table.read_text().replace("fr text", "mended text"))
+    (new / "fr" / "clips" / "common_voice_fr_001.mp3").unlink()  # the newest file is then the older one
+    assert "16 passed over (16 duplicate)" in ingest(workdir, workdir / "raw").stdout
+    clips = pq.read_table(workdir / "clips" / "part-00000.parquet").to_pandas().set_index("clip_id")
+    assert list(clips.loc[clips["label"] == "french", "sentence"]) == [f"mended text {number}" for number in range(8)]
+    name = "common_voice_fr_001"
+    assert clips.loc[name, "audio"] == (old / "fr" / "clips" / f"{name}.mp3").read_bytes()
+
+
+def test_a_clip_that_a_newer_release_moved_to_another_class_is_in_that_one(workdir):
+    write_release(workdir / "raw" / "cv-corpus-1.0")
+    newer = write_release(workdir / "raw" / "cv-corpus-2.0")
+    table = newer / "fr" / "validated.tsv"
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join([*lines[:1], *lines[2:]]))
+    with open(newer / "en" / "validated.tsv", "a") as file:
+        file.write(lines[1].replace("\tfr\t", "\ten\t"))
+    (newer / "fr" / "clips" / "common_voice_fr_000.mp3").rename(newer / "en" / "clips" / "common_voice_fr_000.mp3")
+    assert "16 clips (7 french, 9 english); 0 rejected" in ingest(workdir, workdir / "raw").stdout
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        ({}, "params.yaml: ingest.classes: no class is declared, at least two are needed. Declare them"),
+        ({"": {"locale": "fr"}, "b": {"locale": "en"}}, "params.yaml: ingest.classes: '' is no name for a class. "),
+        ({" a": {"locale": "fr"}, "b": {"locale": "en"}}, "params.yaml: ingest.classes: ' a' is no name for a class. "),
+    ],
+)
+def test_classes_that_are_none_are_told(workdir, classes, message):
+    document = yaml.safe_load((workdir / "params.yaml").read_text())
+    document["ingest"]["classes"] = classes
+    (workdir / "params.yaml").write_text(yaml.safe_dump(document))
+    done = ingest(workdir, workdir, ok=False)
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1

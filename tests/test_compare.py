@@ -1,6 +1,7 @@
 """Whether one run is better than another: the numbers, the signs, what cannot be compared, and real experiments."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -169,6 +170,26 @@ def test_an_experiment_is_compared_with_a_commit_and_the_workspace(project, monk
     assert lines[0].split() == ["metric", "A", "B", "B", "-", "A", "95%", "interval", "B", "is"]
     assert lines[1].split()[-5:] == ["+0.000", "-", "no", "difference", "seen"]
     assert lines[4].startswith("A strong, B workspace: 80 clips of 14 speakers that both tested; left out: 0 ")
+
+
+def test_a_project_in_a_folder_of_a_larger_repository_finds_its_runs(project, tmp_path, monkeypatch):
+    whole = tmp_path / "whole"
+    inner = whole / "team" / "inner"
+    shutil.copytree(project, inner, ignore=shutil.ignore_patterns(".git"))
+    run("git", "init", "-q", "-b", "main", cwd=whole)
+    run("git", "config", "user.email", "test@example.org", cwd=whole)
+    run("git", "config", "user.name", "test", cwd=whole)
+    run("dvc", "init", "-q", "-f", "--subdir", cwd=inner)
+    (inner / "params.yaml").write_text("skill: 0.2\n")
+    run("dvc", "repro", "-q", cwd=inner)
+    commit(whole, "all of it")
+    (inner / "params.yaml").write_text("skill: 3\n")
+    run("dvc", "repro", "-q", cwd=inner)
+    monkeypatch.chdir(inner)
+    committed, here = read_predictions("HEAD"), read_predictions("workspace")
+    assert list(committed["clip_id"]) == list(here["clip_id"])
+    french = here["label"] == "french"
+    assert (here.loc[french, "probability_french"] > committed.loc[french, "probability_french"]).all()
 
 
 def test_a_revision_that_is_none_or_has_no_predictions_is_one_line(project, monkeypatch):

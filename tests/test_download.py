@@ -1,5 +1,6 @@
 """The download, against a server here that answers as the distributor's API does, and breaks off as networks do."""
 
+import fcntl
 import hashlib
 import json
 import re
@@ -148,7 +149,9 @@ def server(archives, monkeypatch):
 
 
 def left(folder):
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    """The files in a folder, without the lock of the download, which stays."""
+    found = (str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in found if not name.endswith(".download.partial/lock"))
 
 
 def command(*arguments, cwd, ok=True):
@@ -218,6 +221,17 @@ def test_interrupted_it_does_not_try_again_by_itself_and_goes_on_later(server, a
     assert server.asked == [None, f"bytes={2 * BLOCK}-"]
     (name,) = left(tmp_path / "raw")
     assert (tmp_path / "raw" / name).read_bytes() == archives["fr"]
+
+
+def test_of_several_that_wait_with_the_lock_open_one_at_a_time_gets_it(tmp_path):
+    """Who opened the lock while the first download ran must not get in beside the third."""
+    with module._alone(tmp_path) as partial:
+        waiting = open(partial / "lock", "w")  # noqa: SIM115
+    with waiting, module._alone(tmp_path):
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(waiting, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with pytest.raises(InputError, match="another download is writing here"), module._alone(tmp_path):
+            raise AssertionError("two at once")
 
 
 def test_a_disk_that_fails_is_named_and_no_reason_to_try_again(server, tmp_path, capsys):

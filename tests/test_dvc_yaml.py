@@ -81,6 +81,11 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 
 
+@pytest.mark.parametrize("name", STAGES)
+def test_no_parameter_reaches_a_shell(name):
+    assert "${" not in STAGES[name]["cmd"]
+
+
 def test_every_script_is_a_stage_and_every_section_is_read():
     scripts = list((ROOT / "stages").glob("*.py"))
     assert {path.stem for path in scripts} == set(STAGES)

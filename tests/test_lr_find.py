@@ -7,7 +7,7 @@ from tests.conftest import ROOT, prepare_training, run
 def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path):
     settings = {
         "ingest": {"max_clips_per_speaker": 2},
-        "train": {"width": 8, "batch_size": 16, "trunk": "trunk", "freeze_epochs": 1},
+        "train": {"width": 8, "batch_size": 16, "freeze_epochs": 1},
     }
     folder = prepare_training(tmp_path, settings)
     places = ["--spectrograms", "spectrograms", "--splits", "splits.parquet", "--steps", "30"]

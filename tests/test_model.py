@@ -65,6 +65,11 @@ def foreign_key(folder: Path) -> None:
     (folder / "accent.json").write_text(json.dumps(document | {"colour": "red"}))
 
 
+def other_network(folder: Path) -> None:
+    path = folder / "accent.json"
+    path.write_text(path.read_text().replace("resnet18", "vgg"))
+
+
 def other_weights(folder: Path) -> None:
     path = folder / "accent.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
@@ -79,6 +84,7 @@ def one_class_more(folder: Path) -> None:
     ("damage", "expected"),
     [
         (damage_json, "not valid JSON"),
+        (other_network, "accent.json.arch: no network 'vgg'. Known: "),
         (foreign_key, "accent.json.colour: no such parameter. Known here: arch, width"),
         (other_weights, "not the weights that accent.json describes"),
         (one_class_more, "does not fit resnet18"),

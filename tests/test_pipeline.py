@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT, TINY, commit, copy_project, run, set_params
+from tests.conftest import ROOT, TINY, commit, copy_project, run, set_params, write_release
 
 FIRST_STAGES = ("ingest", "decode", "spectrogram", "split")
 
@@ -180,7 +180,7 @@ def test_three_classes(tmp_path):
     settings["evaluate"] = {"resamples": 20, "probes": {"british": {"locale": "en", "accents": "England English"}}}
     folder = copy_project(tmp_path / "three", settings)
     done = run("dvc", "repro", "audit", cwd=folder)
-    assert "in more than one split: 0 speakers, 0 sentences" in done.stdout
+    assert "in more than one split: 0 speakers, 0 sentences, 0 recordings" in done.stdout
     metrics = read_metrics(folder)
     assert set(metrics["clip"]["recall"]) == set(metrics["clip"]["roc_auc_by_class"]) == {"a", "b", "c"}
     assert metrics["clip"]["roc_auc"] == pytest.approx(sum(metrics["clip"]["roc_auc_by_class"].values()) / 3)
@@ -192,6 +192,19 @@ def test_three_classes(tmp_path):
     assert audit["nuisance"]["model_roc_auc"] == pytest.approx(metrics["clip"]["roc_auc"])
     assert set(audit["gender_and_age"]["women_from_men_within"]) == {"a", "b", "c"}
     run("dvc", "plots", "show", cwd=folder)
+
+
+def test_a_folder_of_releases_may_have_any_name_and_none_of_it_is_run(project):
+    before = (project / "params.yaml").read_text()
+    folder = 'data/q"uote $HOME `touch ran` $(touch ran); touch ran'
+    write_release(project / folder)
+    set_params(project, {"ingest": {"releases": folder}})
+    run("dvc", "repro", "-s", "ingest", cwd=project)
+    assert len(pd.read_parquet(project / "data" / "clips" / "part-00000.parquet")) == 16
+    assert not (project / "ran").exists()
+    (project / "params.yaml").write_text(before)
+    run("git", "checkout", "-q", ".", cwd=project)
+    run("dvc", "checkout", "-q", cwd=project)
 
 
 def test_a_bad_parameter_or_release_stops_the_run_with_one_line(project):

@@ -3,6 +3,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -325,6 +326,22 @@ def test_a_run_broken_off_in_the_middle_of_an_epoch_ends_as_an_unbroken_one(tmp_
     for name in ("train/loss", "eval/loss", "accuracy"):
         assert curve(tmp_path / "broken", name) == curve(tmp_path / "unbroken", name)
         assert [int(row["step"]) for row in curve(tmp_path / "unbroken", name)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "best.safetensors"])
+def test_a_damaged_state_is_one_line_that_says_how_to_go_on(tmp_path, name):
+    _, checkpoint = train(tmp_path, epochs=1)
+    state = tmp_path / "state"
+    whole = (state / name).read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"\xff" * 64, whole[:8] + b"!" + whole[9:]):
+        (state / name).write_bytes(damaged)
+        with pytest.raises(InputError) as error:
+            checkpoint.load_best() if name.startswith("best") else checkpoint.restore()
+        assert str(error.value).startswith(f"{state / name}: missing or damaged (")
+        assert f"Run 'rm -r {state}', then the same command again" in str(error.value)
+        assert "\n" not in str(error.value)
+    shutil.rmtree(state)
+    train(tmp_path, epochs=1)
 
 
 def test_a_state_of_other_inputs_is_not_used(tmp_path):

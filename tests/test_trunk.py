@@ -16,7 +16,7 @@ from accent.network import ResNet
 from accent.params import load_params
 from accent.spectrogram import SpectrogramParams
 from accent.trunk import imagenet_trunk, load_trunk, save_trunk
-from tests.conftest import ROOT, prepare_training, stage, train_arguments, write_trunk
+from tests.conftest import ROOT, prepare_training, set_params, stage, train_arguments, write_trunk
 
 SPECTROGRAM = load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")
 
@@ -151,13 +151,14 @@ print("transformers" in sys.modules)
 
 def test_the_train_stage_says_what_is_wrong_with_a_trunk_before_it_trains(tmp_path):
     folder = prepare_training(tmp_path, {"ingest": {"max_clips_per_speaker": 2}, "train": {"width": 8, "epochs": 1}})
-    write_trunk(folder / "trunk", width=16)
+    write_trunk(folder / "models" / "trunk", width=16)
     done = stage("train", *train_arguments("out"), cwd=folder, ok=False)
-    assert done.stderr.splitlines()[-1].startswith("error: trunk/trunk.json: this trunk is for train.width 16, not 8.")
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: models/trunk/trunk.json: this trunk is for train.width 16, not 8."
+    )
     assert not (folder / "out").exists()
-    trunk = ["trunk", "absent"]
-    arguments = [trunk[1] if word == trunk[0] else word for word in train_arguments("out")]
-    done = stage("train", *arguments, cwd=folder, ok=False)
+    set_params(folder, {"train": {"trunk": "absent"}})
+    done = stage("train", *train_arguments("out"), cwd=folder, ok=False)
     assert done.stderr.splitlines()[-1].startswith("error: absent/trunk.safetensors: no such file.")
 
 

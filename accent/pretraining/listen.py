@@ -1,9 +1,8 @@
 """What a trunk is worth before any fine-tuning: linear probes on labelled clips that took no part in pre-training."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
@@ -14,17 +13,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.audio import DecodeParams, decode_clip
-from accent.common_voice import ClassFilter, read_releases
-from accent.errors import InputError, Reject
+from accent.common_voice import ClassFilter
+from accent.errors import InputError
 from accent.intervals import speaker_intervals
 from accent.network import ResNet
 from accent.params import Seed, params
 from accent.pretraining.teacher import Teacher
 from accent.probes import EvaluateParams
 from accent.ranking import auc
-from accent.selection import IngestParams, read_clip, select_clips
-from accent.spectrogram import SpectrogramParams, log_mel
 from accent.windows import even_windows
 
 FOLDS = 5
@@ -39,34 +35,6 @@ class ListenParams:
     native: str
     context_seconds: Annotated[int, Field(ge=2, le=30)]
     seed: Seed
-
-
-class Labelled(NamedTuple):
-    """Labelled clips: rows with `clip_id`, `label`, `client_id`, their waveforms and their spectrograms."""
-
-    rows: pd.DataFrame
-    waveforms: list[np.ndarray]
-    spectrograms: list[np.ndarray]
-
-
-def read_labelled(
-    releases: Path, ingest: IngestParams, decode: DecodeParams, spectrogram: SpectrogramParams
-) -> Labelled:
-    """All clips of the classes in a folder of releases, as `ingest`, `decode` and `spectrogram` would make them."""
-    with tempfile.TemporaryDirectory() as scratch:
-        sources = read_releases(releases, ingest.filters, Path(scratch) / "spool")
-        rows, _, _ = select_clips(sources, ingest, {}, {})
-        kept, waveforms = [], []
-        for number, where in enumerate(rows[["container", "offset", "size"]].itertuples(index=False)):
-            try:
-                waveforms.append(decode_clip(read_clip(*where), decode)[0])
-            except Reject:
-                continue
-            kept.append(number)
-    rows = rows.iloc[kept].reset_index(drop=True)
-    if rows.empty:
-        raise InputError(f"{releases}: no clip of it could be decoded. Put labelled clips there")
-    return Labelled(rows, waveforms, [log_mel(waveform, spectrogram) for waveform in waveforms])
 
 
 @torch.inference_mode()
@@ -118,7 +86,7 @@ def out_of_fold(features: np.ndarray, clips: pd.DataFrame, seed: int) -> np.ndar
 
 
 def probe_sets(
-    sets: Mapping[str, Labelled],
+    sets: Mapping[str, pd.DataFrame],
     networks: Mapping[str, ResNet],
     teacher: Teacher,
     window: int,
@@ -129,20 +97,20 @@ def probe_sets(
     found: dict[str, dict[str, dict]] = {}
     for name in [*networks, "teacher"]:
         if name == "teacher":
-            features = {key: teacher_features(teacher, labelled.waveforms) for key, labelled in sets.items()}
+            features = {key: teacher_features(teacher, labelled["waveform"]) for key, labelled in sets.items()}
         else:
             features = {
-                key: pooled_features(networks[name], labelled.spectrograms, window, window // 3)
+                key: pooled_features(networks[name], labelled["spectrogram"], window, window // 3)
                 for key, labelled in sets.items()
             }
         found[name] = {}
         for key, labelled in sets.items():
-            scores = out_of_fold(features[key], labelled.rows, params.seed)
-            found[name][key] = _auc(scores, labelled.rows, intervals)
-            fitted = fit_probe(features[key], labelled.rows, params.seed)
+            scores = out_of_fold(features[key], labelled, params.seed)
+            found[name][key] = _auc(scores, labelled, intervals)
+            fitted = fit_probe(features[key], labelled, params.seed)
             for other in sorted(set(sets) - {key}):
                 scores = fitted.decision_function(features[other])
-                found[name][f"{key}_to_{other}"] = _auc(scores, sets[other].rows, intervals)
+                found[name][f"{key}_to_{other}"] = _auc(scores, sets[other], intervals)
     return found
 
 
@@ -151,8 +119,8 @@ def _auc(scores: np.ndarray, clips: pd.DataFrame, intervals: EvaluateParams) -> 
     bounds = speaker_intervals(
         lambda rows: {"roc_auc": auc(positive[rows], scores[rows])},
         clips["client_id"],
+        positive,
         intervals.resamples,
         intervals.seed,
-        positive,
     )
     return {"roc_auc": auc(positive, scores), "roc_auc_95": bounds["roc_auc"], "clips": len(clips)}
