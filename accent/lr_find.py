@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib as mpl
 from fastai.callback.schedule import SuggestionMethod
 from matplotlib.figure import Figure
 
@@ -15,7 +14,7 @@ from accent.errors import run
 from accent.outputs import output_file
 from accent.params import load_params
 from accent.spectrogram import SpectrogramParams
-from accent.style import STYLE, new_figure
+from accent.style import drawing, new_figure
 from accent.training import TrainParams, first_weights, make_learner, read_clips, training_dls
 from accent.windows import window_frames
 
@@ -24,7 +23,7 @@ Curve = tuple[str, Sequence[float], Sequence[float], float]  # name, learning ra
 
 def draw(curves: Sequence[Curve]) -> Figure:
     """The smoothed training loss against the learning rate, on a logarithmic axis, with what fastai suggests."""
-    with mpl.rc_context(STYLE):
+    with drawing():
         figure = new_figure(5, 3.3)
         axes = figure.subplots()
         for colour, (name, rates, losses, suggested) in zip(COLOURS, curves, strict=False):

@@ -16,4 +16,4 @@ def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path):
     assert [name for name, _ in found] == ["the last layer alone", "all layers"]
     assert all(1e-7 < float(rate) < 10 for _, rate in found)
     assert (folder / "out" / "lr.png").read_bytes().startswith(b"\x89PNG")
-    assert not (folder / "models").exists()
+    assert not (folder / "models" / "accent.json").exists()
