@@ -5,10 +5,10 @@ PYTHON ?= python3.11
 REQUIREMENTS = requirements.txt requirements-numerics.txt constraints.txt
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help install repro practice app test lint benchmark
+.PHONY: help install install-pretrain repro pretrain practice app test lint benchmark
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The stamp holds the requirements that were installed, so that a new checkout of the same ones installs nothing.
 install: ## create the virtual environment and install the pinned requirements into it
@@ -22,6 +22,15 @@ install: ## create the virtual environment and install the pinned requirements i
 repro: install ## run the pipeline, or what of it is out of date (the embedded sample: some minutes)
 	$(RUN) dvc repro
 
+install-pretrain: install ## also install what only the pre-training needs
+	@if ! cmp -s pretraining/requirements.txt $(VENV)/pretrain.txt; then \
+		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r pretraining/requirements.txt && \
+		cp pretraining/requirements.txt $(VENV)/pretrain.txt; \
+	fi
+
+pretrain: install-pretrain ## make the trunk from unlabelled speech and a teacher (docs/pretraining.md)
+	cd pretraining && $(RUN) dvc repro
+
 practice: install ## score the recordings in data/practice with the trained model
 	$(RUN) dvc repro --single-item practice
 
@@ -32,7 +41,7 @@ lint: install ## check style and format with ruff
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-test: lint ## check style, then run all tests
+test: install-pretrain lint ## check style, then run all tests
 	$(RUN) python -m pytest
 
 benchmark: install ## measure the speed claims of the README (installs the peers that it compares with)

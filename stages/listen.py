@@ -31,7 +31,6 @@ from accent.windows import window_frames
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path, help="what the network was pre-trained on, for the card")
     parser.add_argument("waveforms", type=Path)
     parser.add_argument("spectrograms", type=Path)
     parser.add_argument("student", type=Path)
@@ -43,7 +42,7 @@ def main() -> None:
     params, distil = load_params("listen", ListenParams), load_params("distil", DistilParams)
     taught, intervals = load_params("teach", TeachParams), load_params("evaluate", EvaluateParams)
     spectrogram, decode = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams)
-    ingest = replace(load_params("ingest", IngestParams), classes=params.classes)
+    ingest = replace(load_params("ingest", IngestParams), classes=params.classes, max_clips_per_class=params.max_clips)
     window = window_frames(distil.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
 
     student = load_student(args.student, distil)
@@ -77,7 +76,7 @@ def main() -> None:
         "antialias": distil.antialias,
         "spectrogram": asdict(spectrogram),
         "teacher": {**asdict(taught), "teacher": "openai/whisper-base, encoder", "weights_sha256": teacher.sha256},
-        "data": corpora(args.releases, clips, params.licences),
+        "data": corpora(ingest.releases, clips, params.licences),
         "pretraining": asdict(distil),
         "commit": current_commit(),
         "metrics": metrics,

@@ -87,9 +87,22 @@ def test_no_parameter_reaches_a_shell(name):
 
 
 def test_every_script_is_a_stage_and_every_section_is_read():
-    scripts = list((ROOT / "stages").glob("*.py"))
-    assert {path.stem for path in scripts} == set(STAGES)
-    assert set(yaml.safe_load((ROOT / "params.yaml").read_text())) == set().union(*map(sections_read, scripts))
+    pretraining = yaml.safe_load((ROOT / "pretraining" / "dvc.yaml").read_text())["stages"]
+    assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, *pretraining}
+    for folder, stages in (("", STAGES), ("pretraining", pretraining)):
+        read = set().union(*(sections_read(ROOT / "stages" / f"{name}.py") for name in stages))
+        assert set(yaml.safe_load((ROOT / folder / "params.yaml").read_text())) == read
+
+
+def test_pretraining_names_what_it_reads():
+    folder = ROOT / "pretraining"
+    for name, stage in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
+        assert "${" not in stage["cmd"]
+        code = [dep for dep in stage["deps"] if dep.startswith("../")]
+        assert f"../stages/{name}.py" in code
+        assert all((folder / dep).exists() for dep in code)
+        params = {param.split(".")[0] for param in stage["params"]}
+        assert params == sections_read(ROOT / "stages" / f"{name}.py"), name
 
 
 def test_what_plots_draw_is_an_output():

@@ -14,7 +14,7 @@ from accent.pretraining.student import Student
 from accent.pretraining.teacher import DIMENSIONS, Teacher
 from accent.selection import seeded_hash
 
-NATIVE_CLIPS, OTHER_CLIPS, GRADED_CLIPS, FRAMES_PER_CLIP = 150, 400, 150, 80
+NATIVE_CLIPS, OTHER_CLIPS, GRADED_CLIPS, FRAMES_PER_CLIP = 100, 250, 100, 100
 
 Frames = Callable[[int], Tensor]  # row of a clip -> its frames (n, dimensions)
 

@@ -8,21 +8,21 @@ they fit, and a batch is cut out of them as a whole: 30,000 windows a second are
 import hashlib
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from fastai.data.core import DataLoaders, TfmdDL
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import IntToFloatTensor
 from fastai.torch_core import default_device
 from fasttransform import ItemTransform
 from torch import Tensor
 from tqdm import tqdm
 
 from accent.augment import AugmentParams
-from accent.dataset import Augment, TensorSpectrogram, ToFloat
+from accent.dataset import Augment, TensorSpectrogram
 from accent.errors import InputError
 from accent.outputs import output_file
 from accent.pretraining.teacher import Teacher
@@ -186,20 +186,18 @@ def lesson_dls(
     """Random windows of `train`, augmented, and the windows of `valid` side by side; and the frames' statistics."""
     lessons = place(lessons)
     mean, spread = frame_statistics(lessons, train)
-    cut: Callable = CutOut(lessons, window, mean, spread)
+    cut = CutOut(lessons, window, mean, spread)
     learnt = Starts(train, window, per_clip=windows_per_clip, seed=seed)
     judged = Starts(valid, window, hop=window)
-    shared = {"bs": batch_size, "num_workers": 0, "device": default_device()}
     learnt.split_idx, judged.split_idx = 0, 1
-    dls = DataLoaders(
-        TfmdDL(
-            learnt,
-            shuffle=True,
-            drop_last=len(learnt) >= batch_size,
-            after_batch=[cut, ToFloat(), Augment(augment, range_db)],
-            **shared,
-        ),
-        TfmdDL(judged, after_batch=[cut, ToFloat()], **shared),
+    dls = DataLoaders.from_dsets(
+        learnt,
+        judged,
+        bs=batch_size,
+        num_workers=0,
+        device=default_device(),
+        after_batch=[cut, IntToFloatTensor(), Augment(augment, range_db)],
+        drop_last=(len(learnt) >= batch_size, False),
     )
     for dl in dls:
         _ = dl.n_inp  # fastai looks at an item when it first asks, which draws random numbers: now, not in training

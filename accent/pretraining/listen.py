@@ -7,7 +7,7 @@ from typing import Annotated
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeInt
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -32,6 +32,7 @@ class ListenParams:
     sets: dict[str, Path]
     classes: dict[str, ClassFilter]
     licences: dict[str, str]
+    max_clips: NonNegativeInt
     native: str
     context_seconds: Annotated[int, Field(ge=2, le=30)]
     seed: Seed
