@@ -55,7 +55,7 @@ class Take:
     sentence: str
     score: Score
     piece: Piece
-    low: float | None  # the range of scores of the same performance in other codecs and levels
+    low: float | None  # the range of scores of the same performance in other codecs and levels; None: not measured
     high: float | None
 
     @property
@@ -103,7 +103,7 @@ def make_take(scorer: Scorer, file: Path, sentence: str) -> Take:
     """Score a recording; raises `Reject` or `OSError` where it cannot be read."""
     score = scorer.score(file)
     piece = scorer.first_heard(file)
-    low = high = score.probability
+    low = high = None
     if score.probability is not None and score.measures["duration_s"] <= scorer.card.audio.max_seconds:
         low, high = score_range(scorer, piece.waveform, score.probability)
     return Take(file, sentence, score, piece, low, high)
@@ -165,7 +165,6 @@ class Page:
             table = gr.Dataframe(
                 headers=say["columns"], label=say["session"], interactive=False, wrap=True, elem_id="session"
             )
-            change = gr.Markdown(elem_id="change")
             trend_caption = gr.Markdown(say["trend"], visible=False)
             trend = self._image("trend", say["trend"], visible=False)
             with gr.Row():
@@ -173,7 +172,7 @@ class Page:
                 save = gr.Button(say["save"], elem_id="save")
             saved = gr.Markdown(elem_id="saved")
 
-        results = [verdict, picture, axis, moments, playing, beside, pair, table, change, trend_caption, trend, takes]
+        results = [verdict, picture, axis, moments, playing, beside, pair, table, trend_caption, trend, takes]
         for event in (recording.stop_recording, recording.upload):
             event(self.score, [recording, sentence, takes], results, show_progress="minimal", api_visibility="private")
         another.click(self.next_sentence, None, sentence, api_visibility="private")
@@ -243,7 +242,6 @@ class Page:
             gr.update(visible=pair is not None),
             gr.update(value=pair, visible=pair is not None),
             gr.update(value=self._rows(takes)),
-            self._change(takes),
             gr.update(visible=len(takes) > 1),
             gr.update(value=as_image(draw_trend(takes, self.target)), visible=len(takes) > 1),
             takes,
@@ -261,7 +259,8 @@ class Page:
             numbers = {"low": score.native_low, "high": score.native_high, "percentile": score.percentile}
             text = say["score"].format(target=html.escape(self.target), probability=score.probability, **numbers)
             lines.append(f"<p>{text}</p>")
-            lines.append(f"<p>{say['same'].format(low=take.low, high=take.high)}</p>")
+            if take.low is not None:
+                lines.append(f"<p>{say['same'].format(low=take.low, high=take.high)}</p>")
         measures = score.measures
         quality = say["quality"].format(
             speech=score.speech_s, loudness=measures["loudness_dbfs"], snr=measures["snr_db"]
@@ -314,19 +313,12 @@ class Page:
             [
                 number,
                 "" if take.score.refused else f"{take.score.probability:.0%}",
-                "" if take.score.refused else f"{take.low:.0%} - {take.high:.0%}",
+                "" if take.score.refused or take.low is None else f"{take.low:.0%} - {take.high:.0%}",
                 self._verdict(take.score),
                 take.sentence,
             ]
             for number, take in enumerate(takes, 1)
         ]
-
-    def _change(self, takes: list[Take]) -> str:
-        if len(takes) < 2 or any(take.score.refused for take in takes[-2:]):
-            return ""
-        before, now = takes[-2:]
-        real = now.low > before.high or now.high < before.low
-        return self.say["change_real" if real else "change_none"]
 
     def save(self, folder: str, takes: list[Take]) -> str:
         """Copy the session's recordings and a table of them to a folder."""

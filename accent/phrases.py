@@ -29,8 +29,6 @@ ENGLISH = {
     "session": "This session's takes",
     "columns": ["take", "score", "its copies", "verdict", "sentence"],
     "trend": "Scores take by take; the bar is what the same performance gets in other codecs and levels",
-    "change_real": "The change since the take before is larger than what re-encoding does to the same performance.",
-    "change_none": "The change since the take before is no larger than what re-encoding does to the same performance.",
     "folder": "Folder to save them to",
     "save": "Save this session's takes",
     "saved": "Saved {count} takes and takes.csv to {folder}",
@@ -74,9 +72,6 @@ FRENCH = {
     "session": "Les prises de cette session",
     "columns": ["prise", "score", "ses copies", "verdict", "phrase"],
     "trend": "Les scores prise par prise ; la barre : ce qu'obtient la même prise dans d'autres codecs et niveaux",
-    "change_real": "Le changement depuis la prise précédente dépasse ce qu'un réencodage change à une même prise.",
-    "change_none": "Le changement depuis la prise précédente ne dépasse pas ce qu'un réencodage change à une même "
-    "prise.",
     "folder": "Dossier où les enregistrer",
     "save": "Enregistrer les prises de cette session",
     "saved": "{count} prises et takes.csv enregistrés dans {folder}",

@@ -187,9 +187,9 @@ def draw_trend(takes, target: str) -> Figure:
         axes = figure.subplots()
         sure = [(number, take) for number, take in enumerate(takes, 1) if not take.score.refused]
         numbers = [number for number, _ in sure]
-        axes.vlines(
-            numbers, [take.low for _, take in sure], [take.high for _, take in sure], color=FOR, linewidth=5, alpha=0.4
-        )
+        for number, take in sure:
+            if take.low is not None:
+                axes.vlines(number, take.low, take.high, color=FOR, linewidth=5, alpha=0.4)
         axes.plot(numbers, [take.score.probability for _, take in sure], "o-", color=FOR)
         axes.set(
             xlim=(0.5, len(takes) + 0.5),

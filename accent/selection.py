@@ -3,11 +3,11 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import AfterValidator, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
 
 from accent.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 from accent.errors import UNPRINTABLE, InputError
@@ -15,7 +15,12 @@ from accent.params import Fraction, Seed, params
 from accent.parts import Rejects, check_rejects, count_kinds
 from accent.tables import write_table
 
+EVERY = "*"  # stands for `classes: all`: every clip, the locale being its label
 PLACE = ["container", "offset", "size"]  # of a clip's bytes, as `Source.files` has them
+
+
+def _every_locale(classes: object) -> object:
+    return {EVERY: {"locale": ""}} if classes == "all" else classes
 
 
 def _check_classes(classes: dict[str, ClassFilter]) -> dict[str, ClassFilter]:
@@ -32,7 +37,7 @@ def _check_classes(classes: dict[str, ClassFilter]) -> dict[str, ClassFilter]:
 @params
 class IngestParams:
     releases: Path
-    classes: Annotated[dict[str, ClassFilter], AfterValidator(_check_classes)] | Literal["all"]
+    classes: Annotated[dict[str, ClassFilter], BeforeValidator(_every_locale), AfterValidator(_check_classes)]
     max_clips_per_class: NonNegativeInt
     max_clips_per_speaker: NonNegativeInt
     seed: Seed
@@ -41,12 +46,12 @@ class IngestParams:
 
     @property
     def filters(self) -> list[ClassFilter]:
-        """What is read of the releases: with `classes: all`, every row."""
-        return [ClassFilter(locale="")] if self.classes == "all" else list(self.classes.values())
+        """What is read of the releases."""
+        return list(self.classes.values())
 
     def labels(self, rows: pd.DataFrame) -> pd.Series:
         """The class name of each row, "" for none; with `classes: all` it is the locale."""
-        return rows["locale"] if self.classes == "all" else assign_classes(rows, self.classes, "ingest.classes")
+        return rows["locale"] if EVERY in self.classes else assign_classes(rows, self.classes, "ingest.classes")
 
 
 def select_clips(
@@ -89,7 +94,7 @@ def select_clips(
     passed_over += [(clip, "duplicate: a newer release names it too") for clip in superseded]
     files = rows.loc[~rows["missing"], ["clip_id", *PLACE]].drop_duplicates("clip_id")
     rows = rows[~older & (rows["label"] != "")].drop(columns=PLACE).merge(files, on="clip_id", how="left")
-    classes = sorted(set(rows["label"]) - set(probes)) if params.classes == "all" else list(params.classes)
+    classes = sorted(set(rows["label"]) - set(probes)) if EVERY in params.classes else list(params.classes)
     # An empty client_id is an unknown speaker: each such clip counts as a speaker of its own, never all as one person.
     rows["client_id"] = rows["client_id"].where(rows["client_id"] != "", "unknown:" + rows["clip_id"])
 

@@ -29,7 +29,7 @@ def main() -> None:
     began = time.monotonic()
     params = load_params("ingest", IngestParams)
     probes = load_params("evaluate", EvaluateParams).probes
-    check_names([] if params.classes == "all" else params.classes, probes)
+    check_names(params.classes, probes)
     exclusions = read_exclusions(args.exclusions)
     with output_folder(args.clips) as partial:
         spool = partial / "spool"
@@ -46,7 +46,9 @@ def main() -> None:
             pass
         write_rejects(partial, rejects + passed_over)
         shutil.rmtree(spool)
-    labels = ", ".join(f"{count:,} {label}" for label, count in rows["label"].value_counts(sort=False).items())
+    counts = rows["label"].value_counts()
+    names = [*sorted(set(counts.index) - {*params.classes, *probes}), *params.classes, *probes]
+    labels = ", ".join(f"{counts[name]:,} {name}" for name in names if name in counts)
     strangers = len(exclusions) - sum(reason.startswith("excluded:") for _, reason in passed_over)
     print(
         f"{args.clips}: {len(rows):,} clips ({labels}); {len(rejects):,} rejected ({count_kinds(rejects) or '-'}); "

@@ -115,6 +115,7 @@ def prepare_training(folder: Path, settings: dict) -> Path:
     shutil.copy(ROOT / "params.yaml", folder)
     set_params(folder, settings)
     write_trunk(folder / "models" / "trunk", folder / "params.yaml")
+    (folder / "data" / "second_source").mkdir(parents=True)
     for name, arguments in FIRST_STAGES.items():
         stage(name, *arguments, cwd=folder)
     return folder

@@ -93,7 +93,7 @@ def test_the_stages_give_the_same_bytes_even_if_a_worker_is_killed(workdir, on_c
     for name in ("decode", "spectrogram"):
         assert contents(workdir / f"there-{name}") == contents(workdir / f"local-{name}")
     assert "part-00014.npy" in contents(workdir / "there-spectrogram")
-    assert len((workdir / "there-decode" / "rejects.csv").read_text().splitlines()) == 2
+    assert (workdir / "there-decode" / "rejects.csv").read_text().count("not audio") == 1
 
 
 def fill(rows: pd.DataFrame, target: Path, bad: int, how: str, folder: Path) -> PartResult:

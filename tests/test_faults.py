@@ -14,7 +14,7 @@ from accent.errors import InputError
 from accent.parts import part_name
 from accent.recordings import read_recordings
 from accent.tables import read_frame, read_table, write_table
-from tests.faults import DAMAGE, Kills, Project, advice, damaged_parts, flip, iter_command
+from tests.faults import DAMAGE, Kills, Project, advice, command_of, damaged_parts, flip
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_every_stage_names_the_damaged_part_that_it_reads(project):
     assert "up to date" in project.sh("dvc status ingest decode spectrogram")
 
     def run_stage(name: str) -> str:
-        command = next(iter_command(project.folder, name))
+        command = command_of(project.folder, name)
         return project.one_line(project.sh(command, ok=False), r"data/\w+/part-\d+\.\w+: missing or damaged")
 
     try:

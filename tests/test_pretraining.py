@@ -64,7 +64,7 @@ def speech(tmp_path_factory, teacher):
     """A folder in which `distil` can run: 24 clips of two locales as waveforms and spectrograms."""
     folder = tmp_path_factory.mktemp("speech")
     write_speech(folder / "speech", {"fr": 0, "en": 0})
-    write_speech(folder / "labelled", {"fr": 40, "en": 40})
+    write_speech(folder / "labelled", {"fr": 40, "en": 40}, speakers=12)
     shutil.copy(PRETRAINING / "params.yaml", folder)
     settings = {
         "ingest": {"releases": "speech"},
@@ -226,10 +226,10 @@ def test_what_is_wrong_with_the_speech_is_told_in_a_line(speech, tmp_path):
 def test_a_clip_without_a_client_id_is_a_speaker_of_its_own(tmp_path):
     write_speech(tmp_path / "speech", {"en": 0}, known=False)
     shutil.copy(PRETRAINING / "params.yaml", tmp_path)
-    set_params(tmp_path, {"ingest": {"max_clips_per_speaker": 1}})
+    set_params(tmp_path, {"ingest": {"releases": "speech", "max_clips_per_speaker": 1}})
     done = stage("ingest", EXCLUSIONS, "clips", cwd=tmp_path)
     assert "clips: 12 clips (12 en)" in done.stdout
-    rows = pd.read_parquet(tmp_path / "clips")
+    rows = pd.concat(map(pd.read_parquet, sorted((tmp_path / "clips").glob("part-*.parquet"))))
     assert rows["client_id"].nunique() == 12
     assert rows["client_id"].str.startswith("unknown:").all()
 

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from accent.audio import read_recording
 from accent.errors import InputError, Reject
+from accent.reference import Fitness
 from accent.refusal import Refusal
 from accent.score import BARS, PLAIN_BARS, Score, Scorer, Window, bars, find_takes, merge_measures, print_table
 from tests.conftest import ROOT, run, sample_clips
@@ -77,8 +78,10 @@ def test_the_native_range_is_that_of_the_native_test_clips(scorer, predictions):
 
 
 def test_windows_are_where_the_speech_is_in_the_file(scorer):
-    plain = scorer.score(speech(seconds=4))
-    late = scorer.score(np.concatenate([np.zeros(2 * RATE, np.float32), speech(seconds=4)]))
+    plain, late = (  # both with room for the margin of silence that stays
+        scorer.score(np.concatenate([np.zeros(round(silence * RATE), np.float32), speech(seconds=4)]))
+        for silence in (0.2, 2.2)
+    )
     assert len(plain.windows) == len(late.windows)
     for early, shifted in zip(plain.windows, late.windows, strict=True):
         assert shifted.start_s - early.start_s == pytest.approx(2, abs=0.1)  # the margin of silence that stays
@@ -289,11 +292,15 @@ def test_takes_in_a_folder_are_found_by_their_content_and_the_rest_is_counted(tm
 # --- names, encodings, narrow screens
 
 
+EARNED = Fitness(verdicts=True, sentence="Tested.")
+
+
 def made_scores() -> list[tuple[Path, Score]]:
     windows = [Window(n, n + 1.5, n / 20) for n in range(20)]
     both = {"french": 0.9, "english": 0.1}
-    judged = Score("not french", None, 0.09, both, 0.1, 0.9, 3.0, 12.3, {}, windows, ["channels of opposite phase"])
-    refused = Score("unsure", Refusal("silent"), None, {}, 0.1, 0.9, None, 0.0, {}, [], [])
+    warnings = ["channels of opposite phase"]
+    judged = Score("not french", None, 0.09, both, 0.1, 0.9, 3.0, 12.3, {}, windows, warnings, EARNED)
+    refused = Score("unsure", Refusal("silent"), None, {}, 0.1, 0.9, None, 0.0, {}, [], [], EARNED)
     return [(Path("a-take-of-a-rather-long-name.wav"), judged), (Path(os.fsdecode(b"b\xff\n[red].wav")), refused)]
 
 

@@ -57,10 +57,10 @@ def teacher_features(teacher: Teacher, waveforms: Sequence[np.ndarray]) -> np.nd
 def by_speaker(clips: pd.DataFrame, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Folds of clips, as rows to learn from and rows to test: the classes in proportion, whole speakers."""
     fewest = clips.groupby("label")["client_id"].nunique().min()
-    if fewest < FOLDS or clips["label"].nunique() < 2:
-        raise InputError(f"listen: two classes of {FOLDS} speakers are needed, the smaller has {fewest}. Add clips")
+    if fewest < 2 or clips["label"].nunique() < 2:
+        raise InputError(f"listen: two classes of several speakers are needed, the smaller has {fewest}. Add clips")
     groups = pd.factorize(clips["client_id"], sort=True)[0]
-    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
+    folds = StratifiedGroupKFold(min(FOLDS, fewest), shuffle=True, random_state=seed)
     return list(folds.split(clips, clips["label"], groups))
 
 
