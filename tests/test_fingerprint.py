@@ -27,7 +27,8 @@ COPIES = {
     ("common_voice_fr_90000136", "common_voice_fr_90000196"),
     ("common_voice_fr_90000150", "common_voice_fr_90000197"),
 }
-CLIPS = [path for locale in ("fr", "en") for path in sample_clips(locale)]
+COVERED = ("559", "560", "561", "562", "563", "584", "585", "587", "588", "589")  # by noise: `decode` refuses them
+CLIPS = [path for locale in ("fr", "en") for path in sample_clips(locale) if not path.stem.endswith(COVERED)]
 RATE = 32000
 
 
