@@ -1,0 +1,43 @@
+/** `ear.json`: what accent/export.py says of the graph beside it. */
+
+export const FORMAT = 1;
+
+export interface AudioParams {
+  sample_rate: number;
+  silence_db: number;
+  margin_seconds: number;
+  min_seconds: number;
+  max_seconds: number;
+}
+
+export interface Thresholds {
+  min_speech_seconds: number;
+  min_snr_db: number;
+  max_clipped_fraction: number;
+  min_bandwidth_hz: number;
+  min_confidence: number;
+}
+
+export interface Evidence {
+  voices: number;
+  clips: number;
+  roc_auc: number;
+  roc_auc_low: number;
+  roc_auc_high: number;
+}
+
+export interface Card {
+  format: number;
+  weights_sha256: string;
+  classes: string[];
+  target: string;
+  audio: AudioParams;
+  spectrogram: { n_fft: number; hop_length: number; n_mels: number; fmin_hz: number; fmax_hz: number; range_db: number };
+  window: number;
+  window_hop: number;
+  temperature: number;
+  thresholds: Thresholds;
+  typicality: { mean: number[]; precision: number[][]; allowed: number };
+  native_log_odds: number[];
+  evidence: Evidence;
+}

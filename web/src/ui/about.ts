@@ -1,0 +1,23 @@
+/** How it works, what stays here, and what to distrust. */
+
+import type { App } from "./app";
+import { h } from "./dom";
+
+export function renderAbout(app: App): HTMLElement {
+  const { say, numbers, model } = app;
+  const rests = () => {
+    if (!model) return null;
+    const { voices, clips, roc_auc: auc, roc_auc_low: low, roc_auc_high: high } = model.evidence;
+    const name = say.name[model.target] ?? model.target;
+    return say.evidence(name, voices, clips, numbers.percent(auc), numbers.percent(low), numbers.percent(high));
+  };
+  const evidence = rests();
+  return h(
+    "article",
+    { class: "about" },
+    h("h1", {}, say.aboutTitle),
+    ...say.about.flatMap(([title, text]) => [h("h2", {}, title), h("p", {}, text)]),
+    evidence && h("p", { class: "evidence" }, evidence),
+    h("p", { class: "small" }, h("a", { href: "licences.txt" }, say.licences)),
+  );
+}
