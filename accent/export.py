@@ -35,7 +35,7 @@ MAX_BYTES = 25 * 2**20  # what static hosts take as one file
 
 
 class LogMel(nn.Module):
-    """`accent.spectrogram.log_mel` as layers: the Fourier transform is a convolution with windowed cosines and sines."""
+    """`accent.spectrogram.log_mel` as layers; the Fourier transform is a convolution with windowed waves."""
 
     def __init__(self, params: SpectrogramParams) -> None:
         super().__init__()
@@ -48,7 +48,9 @@ class LogMel(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         half = self.waves.shape[2] // 2
-        parts = functional.conv1d(functional.pad(waveform, (half, half))[None, None], self.waves, stride=self.hop_length)
+        parts = functional.conv1d(
+            functional.pad(waveform, (half, half))[None, None], self.waves, stride=self.hop_length
+        )
         real, imaginary = parts[0].chunk(2)
         power = (real * real + imaginary * imaginary).T @ self.filters
         level = (power / power.max().clamp(min=1e-20)).clamp(min=1e-30).log() * (10 / np.log(10) / self.range_db)
@@ -168,7 +170,7 @@ def main() -> None:
     graph = export_graph(model, card).SerializeToString(deterministic=True)
     if len(graph) > MAX_BYTES:
         raise InputError(
-            f"{args.model}: {len(graph) / 2**20:.1f} MB as a graph, and a page's file may have 25. Set train.width lower"
+            f"{args.model}: {len(graph) / 2**20:.1f} MB as a graph, a page's file may have 25. Set train.width lower"
         )
     args.target.mkdir(parents=True, exist_ok=True)
     with output_file(args.target / GRAPH) as partial:

@@ -64,12 +64,11 @@ writeFileSync(join(options.out, "licences.txt"), licences());
 const files = readdirSync(options.out).sort();
 const hash = createHash("sha256");
 for (const file of files) hash.update(file).update(readFileSync(join(options.out, file)));
-const kept = files.filter((file) => file !== "natives.json"); // which a local server may change at any time
 await build({
   ...common,
   entryPoints: { sw: "src/sw.ts" },
   define: {
-    FILES: JSON.stringify([".", ...kept]),
+    FILES: JSON.stringify([".", ...files]),
     VERSION: JSON.stringify(hash.digest("hex").slice(0, 16)),
   },
 });

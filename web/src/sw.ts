@@ -33,7 +33,9 @@ async function activate(): Promise<void> {
 
 async function answer(request: Request): Promise<Response> {
   const cache = await caches.open(cacheName);
-  return (await cache.match(request, { ignoreSearch: true })) ?? fetch(request);
+  const kept = await cache.match(request, { ignoreSearch: true });
+  if (kept && request.url.endsWith("/natives.json")) return fetch(request).catch(() => kept); // the server's own list
+  return kept ?? fetch(request);
 }
 
 scope.addEventListener("install", (event) => (event as Waiting).waitUntil(install()));

@@ -72,6 +72,7 @@ function mp4(bytes: Uint8Array, view: DataView, from: number, to: number): numbe
 
 const MASTERS = [0x18538067, 0x1654ae6b, 0xae, 0xe1]; // Segment, Tracks, TrackEntry, Audio
 const SAMPLING_FREQUENCY = 0xb5;
+const CODEC = 0x86;
 const CLUSTER = 0x1f43b675;
 
 function matroska(bytes: Uint8Array, view: DataView, from: number, to: number): number | null {
@@ -90,6 +91,7 @@ function matroska(bytes: Uint8Array, view: DataView, from: number, to: number): 
     place += sizeLength;
     if (id === CLUSTER) return null;
     if (id === SAMPLING_FREQUENCY) return size === 8 ? view.getFloat64(place) : view.getFloat32(place);
+    if (id === CODEC && tag(bytes, place, 6) === "A_OPUS") return 48000; // whatever went in, as in Ogg
     const end = known ? Math.min(place + size, to) : to; // a live recording states no sizes
     const found = MASTERS.includes(id) ? matroska(bytes, view, place, end) : null;
     if (found) return found;

@@ -12,7 +12,7 @@ export interface Line {
 }
 
 const BEFORE = 3; // takes with which a new one is compared
-const SURE = 2.5; // standard errors: one of ten retakes of the same performance should not be called a change
+const SURE = 2.6; // standard errors that a change must exceed: 99% where the spread is well known
 
 export function keyOf({ target, text, fileName }: Pick<Take, "target" | "text" | "fileName">): string {
   return `${target}/${text ?? ""}/${text === null ? fileName : ""}`;
@@ -31,13 +31,17 @@ export function lines(takes: Take[]): Line[] {
   return [...found.values()].reverse();
 }
 
-/** Spread of retakes of a sentence: from the steps between takes of one sentence, over all sentences; null of few. */
-export function retakeSpread(all: Line[]): number | null {
+/**
+ * How far retakes of a sentence differ: the standard deviation from the steps between them, over all sentences, widened
+ * by about what Student's t asks where the steps are few; infinite for fewer than three.
+ */
+export function retakeSpread(all: Line[]): number {
   const steps = all.flatMap(({ takes }) => {
     const values = takes.flatMap((take) => (take.result.grade ? [take.result.grade.value] : []));
     return values.slice(1).map((value, i) => value - values[i]);
   });
-  return steps.length < BEFORE ? null : Math.sqrt(mean(steps.map((step) => step ** 2)) / 2);
+  if (steps.length < BEFORE) return Infinity;
+  return Math.sqrt(mean(steps.map((step) => step ** 2)) / 2) * (1 + 4 / steps.length);
 }
 
 /** Whether the last take of a line lies above or below the three before it, by more than retakes differ. */
@@ -48,7 +52,7 @@ export function change(line: Line, all: Line[]): "better" | "worse" | null {
   if (!last || line.takes.at(-1)?.result.grade !== last || before.length < BEFORE) return null;
   const others = all.map((other) => (other.key === line.key ? { ...other, takes: line.takes.slice(0, -1) } : other));
   const own = (last.high - last.low) / (2 * 1.96);
-  const noise = Math.max(retakeSpread(others) ?? Infinity, deviation(before), own);
+  const noise = Math.max(retakeSpread(others), deviation(before), own);
   const difference = last.value - mean(before);
   if (Math.abs(difference) <= SURE * noise * Math.sqrt(1 + 1 / BEFORE)) return null;
   return difference > 0 ? "better" : "worse";

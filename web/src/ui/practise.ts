@@ -408,6 +408,7 @@ export class Practise {
     if (failure !== null) this.warn(this.app.say.loadFailed(failure));
     this.renderReading();
     this.renderRecord();
+    this.renderOutcome();
   }
 
   renderOutcome(): void {
