@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 REQUIREMENTS = requirements.txt constraints.txt
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help install repro practice app test lint benchmark
+.PHONY: help install repro practice app web test lint benchmark
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,23 @@ practice: install ## score the recordings in data/practice with the trained mode
 
 app: install ## serve the learner's page at http://127.0.0.1:7860
 	$(RUN) python -m accent.app
+
+# The page is built again when the model or a source of it has changed.
+WEB_MODEL = web/model/ear.json
+WEB_PAGE = web/dist/sw.js
+WEB_SOURCES = $(shell find web/src web/static -type f) web/index.html web/build.mjs
+
+web: $(WEB_PAGE) ## build the learner's page into web/dist, for any static host (needs Node.js 18 or newer)
+
+$(WEB_MODEL): models/accent.json models/reference.json metrics/evaluation.json accent/export.py | install
+	$(RUN) python -m accent.export models metrics/evaluation.json $(@D)
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@command -v npm > /dev/null || { echo "error: no npm on this machine, which the page is built with. Install Node.js 18 or newer" >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund
+
+$(WEB_PAGE): $(WEB_MODEL) web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && node build.mjs
 
 lint: install ## check style and format with ruff
 	$(RUN) ruff check .

@@ -183,7 +183,6 @@ async function start(): Promise<void> {
   await app.refreshTakes().catch(() => {}); // a browser without a database still practises
   session.open("french");
   render();
-  void app.loadNatives().then(() => practise?.renderReading());
   try {
     const model = await app.ready;
     if (model.target !== "french") {
@@ -193,6 +192,8 @@ async function start(): Promise<void> {
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
+  await app.loadNatives();
+  session.addCorpus(Object.keys(app.natives));
   practise?.modelReady(failure);
   if (view() !== "practise") renderView();
   document.body.dataset.ready = failure === null ? "yes" : "no";

@@ -23,6 +23,7 @@ export const en = {
 
   readAloud: "Read this aloud",
   yourText: "Your own text",
+  corpus: "From the recordings of natives",
   writeOwn: "Write your own",
   writeLabel: "The text that you will read",
   writePlaceholder: "Type or paste a sentence",

@@ -22,6 +22,7 @@ export const fr: Texts = {
 
   readAloud: "Lisez à voix haute",
   yourText: "Votre texte",
+  corpus: "Des enregistrements de natifs",
   writeOwn: "Écrire",
   writeLabel: "Le texte que vous allez lire",
   writePlaceholder: "Tapez ou collez une phrase",

@@ -10,7 +10,7 @@ export interface Sentence {
   id: string;
   text: string;
   marked: string; // with the asterisks
-  difficulty: Difficulty;
+  difficulty: Difficulty | null; // none of the corpus's
 }
 
 const FRENCH: Record<string, Difficulty> = {
@@ -337,6 +337,11 @@ const ENGLISH: Record<string, Difficulty> = {
 const BY_TARGET: Record<string, Record<string, Difficulty>> = { french: FRENCH, english: ENGLISH };
 
 export const LOCALES: Record<string, string> = { french: "fr", english: "en" };
+
+/** Sentences of the corpus, of which the server has recordings by natives. */
+export function corpusSentences(texts: string[]): Sentence[] {
+  return texts.map((text) => ({ id: `corpus-${text}`, text, marked: text, difficulty: null }));
+}
 
 /** The sentences for a class of the model; none for one of which we have none. */
 export function sentencesFor(target: string): Sentence[] {

@@ -73,7 +73,7 @@ export class App {
 
   /** The recordings that the server offers: none on a static host. */
   async loadNatives(): Promise<void> {
-    const response = await fetch("natives.json");
-    if (response.ok) this.natives = (await response.json()) as Record<string, string[]>;
+    const response = await fetch("natives.json").catch(() => null);
+    if (response?.ok) this.natives = (await response.json()) as Record<string, string[]>;
   }
 }

@@ -280,7 +280,7 @@ export class Practise {
         ...(ownText === null && sentence ? marked(typeset(sentence.marked, locale)) : [typeset(text, locale)]),
       ),
       ownText === null &&
-        sentence &&
+        sentence?.difficulty &&
         h(
           "p",
           { class: "hint" },
@@ -294,7 +294,7 @@ export class Practise {
         natives.length > 0 &&
           h(
             "button",
-            { type: "button", class: "soft", onclick: () => void app.player.play(natives[0]) },
+            { type: "button", class: "soft", id: "hear", onclick: () => void app.player.play(natives[0]) },
             icon("speaker"),
             say.hearNative,
           ),
@@ -338,10 +338,10 @@ export class Practise {
     });
     const groups = new Map<string, HTMLOptGroupElement>();
     for (const [i, sentence] of session.sentences.entries()) {
-      const name = sentence.difficulty.name[app.language];
+      const name = sentence.difficulty?.name[app.language] ?? app.say.corpus;
       let group = groups.get(name);
       if (!group) groups.set(name, (group = h("optgroup", { label: name })));
-      group.append(h("option", { value: i, selected: sentence === session.sentence }, sentence.text));
+      group.append(h("option", { value: i, selected: sentence === session.sentence }, typeset(sentence.text, LOCALES[app.model?.target ?? ""] ?? "")));
     }
     select.append(...groups.values());
     return h("span", { class: "picker soft" }, icon("list"), h("span", { "aria-hidden": "true" }, app.say.choose), select);

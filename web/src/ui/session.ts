@@ -2,7 +2,7 @@
 
 import type { Sound } from "../engine/engine";
 import type { Take } from "../store/takes";
-import { type Sentence, sentencesFor } from "../text/sentences";
+import { corpusSentences, type Sentence, sentencesFor } from "../text/sentences";
 
 export interface Shown {
   take: Take;
@@ -22,6 +22,12 @@ export class Session {
     this.sentence ??= this.sentences[0] ?? null;
   }
 
+  /** Offer the corpus's sentences after our own. */
+  addCorpus(texts: string[]): void {
+    this.sentences = [...this.sentences.filter((sentence) => sentence.difficulty), ...corpusSentences(texts)];
+    this.sentence ??= this.sentences[0] ?? null;
+  }
+
   /** What is to be read now; null where the learner speaks without a text. */
   get text(): string | null {
     return this.ownText ?? this.sentence?.text ?? null;
@@ -29,11 +35,11 @@ export class Session {
 
   /** The next difficulty's sentence of the same length, so that each is met before any is repeated. */
   next(): void {
-    const per = this.sentence?.difficulty.sentences.length ?? 1;
-    const place = this.sentence ? this.sentences.indexOf(this.sentence) : -1;
-    const beyond = place + per;
-    const again = beyond < this.sentences.length ? beyond : (beyond + 1) % per;
-    this.choose(this.sentences[again]);
+    const corpus = this.sentence !== null && this.sentence.difficulty === null;
+    const among = this.sentences.filter((sentence) => (sentence.difficulty === null) === corpus);
+    const per = this.sentence?.difficulty?.sentences.length ?? 1;
+    const beyond = (this.sentence ? among.indexOf(this.sentence) : -1) + per;
+    this.choose(among[beyond < among.length ? beyond : (beyond + 1) % per]);
   }
 
   choose(sentence: Sentence): void {
