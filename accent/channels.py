@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
@@ -15,7 +16,8 @@ from joblib import delayed
 from scipy.signal import cheby2, sosfilt
 from tqdm import tqdm
 
-from accent.audio import SAMPLE_RATE, open_audio
+from accent.audio import SAMPLE_RATE, mix
+from accent.decoder import open_audio
 from accent.errors import InputError, Reject
 from accent.parallel import in_parallel
 from accent.parts import part_name
@@ -29,23 +31,26 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # IS
 OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # RFC 6716, 2.1.3
 
 
-def encode(waveform: np.ndarray, rate: int, container: str, subtype: str, **settings) -> bytes:
+def encode(waveform: np.ndarray, rate: int, container: str, subtype: str) -> bytes:
     """A file with a float waveform (n,), which comes out at full scale where it is above it."""
     file = io.BytesIO()
-    with sf.SoundFile(file, "w", rate, 1, subtype, format=container, **settings) as output:
+    with sf.SoundFile(file, "w", rate, 1, subtype, format=container) as output:
         for first in range(0, len(waveform), 10 * rate):  # libsndfile crashes on minutes of Vorbis at once
             output.write(waveform[first : first + 10 * rate])
     return file.getvalue()
 
 
 def mp3(waveform: np.ndarray, rate: int, kbps: int) -> bytes:
-    """An MP3 file of that constant bit rate (32 to 64 kb/s are allowed at every sample rate)."""
+    """An MP3 file of that constant bit rate (32 to 64 kb/s are allowed at every sample rate), without any header."""
     waveform, rate = _at_one_of(MP3_RATES, waveform, rate)
-    # libsndfile takes the whole part of highest - level * (highest - lowest): mpeg_l3_encoder_set_quality in its
-    # src/mpeg_l3_encode.c. The half keeps rounding errors away from the next lower number.
-    lowest, highest = (32, 320) if rate >= 32000 else (8, 160) if rate >= 16000 else (8, 64)
-    level = max((highest - kbps - 0.5) / (highest - lowest), 0.0)
-    return encode(waveform, rate, "MP3", "MPEG_LAYER_III", compression_level=level, bitrate_mode="CONSTANT")
+    file = io.BytesIO()
+    with av.open(file, "w", format="mp3", options={"write_xing": "0", "id3v2_version": "0"}) as output:
+        track = output.add_stream("libmp3lame", rate=rate, layout="mono", format="fltp", bit_rate=1000 * kbps)
+        frame = av.AudioFrame.from_ndarray(np.clip(waveform, -1, 1)[np.newaxis], format="fltp", layout="mono")
+        frame.sample_rate = rate
+        for piece in (frame, None):
+            output.mux(track.encode(piece))
+    return file.getvalue()
 
 
 def opus(waveform: np.ndarray, rate: int) -> bytes:
@@ -103,7 +108,7 @@ def _at_one_of(rates: tuple[int, ...], waveform: np.ndarray, rate: int) -> tuple
 def decoded(audio: bytes) -> tuple[np.ndarray, int]:
     """A recording's mono float32 waveform and its own sample rate; raises `Reject` for what cannot be read."""
     stream = open_audio(audio)
-    return np.concatenate(list(stream.blocks), axis=1).mean(axis=0, dtype=np.float32), stream.sample_rate
+    return np.concatenate([mix(block)[0] for block in stream.blocks]), stream.sample_rate
 
 
 def draw_audio(clips_dir: Path, clips: pd.DataFrame, max_clips: int, seed: int) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Errors that are the user's to mend, told in one line."""
 
 import errno
+import os
 import re
 import shlex
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 # Control characters, line separators and halves of surrogate pairs (which stand for bytes that are not UTF-8): what
 # breaks a line, a CSV file, a terminal or an encoder.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ended
 
 
 class InputError(Exception):
@@ -21,6 +24,10 @@ class InputError(Exception):
 
 class Reject(Exception):
     """A single clip that cannot be used; the message is the reason that `rejects.csv` gets."""
+
+
+class CutOff(Reject):
+    """A recording that ends in the middle of a frame: what came before was read, and may do for a take."""
 
 
 def printable(text: str) -> str:
@@ -44,6 +51,10 @@ def run(main: Callable[[], None]) -> None:
     """Call a command's `main`; an `InputError` or a failing file system becomes one line and exit code 1."""
     try:
         main()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read what is printed, such as `head`, has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+        sys.exit(BROKEN_PIPE)
     except (InputError, OSError) as error:
         sys.exit(f"error: {printable(one_line(error))}")
     except KeyboardInterrupt:

@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -25,7 +27,8 @@ from scipy.special import expit, softmax
 from tqdm import tqdm
 
 from accent.audio import SAMPLE_RATE, Recording, count_clipped, read_pieces, too_little, trim
-from accent.errors import InputError, Reject, run
+from accent.decoder import open_audio
+from accent.errors import CutOff, InputError, Reject, printable, run
 from accent.log_odds import one_against_rest
 from accent.model import ModelCard, load_model, window_logits
 from accent.outputs import output_file
@@ -36,9 +39,17 @@ from accent.typicality import COUNT, clip_features
 
 UNSURE = "unsure"
 BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
-AUDIO_SUFFIXES = (".wav", ".mp3", ".m4a", ".mp4", ".aac", ".ogg", ".oga", ".opus", ".flac", ".webm", ".mka", ".3gp")
+# Names of files that are meant to be recordings: in a folder, such a file is an error where it cannot be read. Any
+# other file is a take where it can be read, and skipped where not.
+AUDIO_SUFFIXES = (
+    *(".3gp", ".aac", ".aif", ".aifc", ".aiff", ".amr", ".au", ".caf", ".flac", ".m4a", ".mka", ".mp3", ".mp4"),
+    *(".oga", ".ogg", ".opus", ".qta", ".w64", ".wav", ".webm", ".wma"),
+)
 BARS = "▁▂▃▄▅▆▇█"
+PLAIN_BARS = "12345678"  # where the terminal has no others
 BARS_SHOWN = 16
+MIN_NAME = 12  # columns for the names of takes, with fewer of which the table becomes a list
+OPPOSITE = "channels of opposite phase: one of them was turned over. Record in mono, or mend the cable"
 
 
 class Window(NamedTuple):
@@ -63,6 +74,7 @@ class Score:
     speech_s: float
     measures: dict[str, float | str]  # see accent.audio.trim
     windows: list[Window]
+    warnings: list[str]  # what was wrong with the recording, though it could be scored
 
     @property
     def reason(self) -> str:
@@ -105,13 +117,15 @@ class Scorer:
             raise InputError(f"{model_dir}: score.target: no class {target!r}. The model's: {classes}")
         return cls(model, card, reference)
 
-    def pieces(self, take: Path | str | bytes | np.ndarray) -> Iterator[Piece]:
+    def pieces(self, take: Path | str | bytes | np.ndarray, warnings: list[str] | None = None) -> Iterator[Piece]:
         """The recording piece by piece: a file, its bytes, or a waveform (n,) of float in -1 to 1 at 16 kHz.
 
-        Raises `Reject` for what cannot be read.
+        Raises `Reject` for what cannot be read. What is wrong though it can be read is added to `warnings`.
         """
-        start = 0.0
-        for recording in self._recordings(take):
+        start, warnings = 0.0, [] if warnings is None else warnings
+        for recording in self._recordings(take, warnings):
+            if recording.opposite and OPPOSITE not in warnings:
+                warnings.append(OPPOSITE)
             waveform, measures = trim(recording, self.card.audio)
             measures = {name: value if isinstance(value, str) else float(value) for name, value in measures.items()}
             if too_little(waveform, measures, self.card.audio):
@@ -132,17 +146,16 @@ class Scorer:
             first = first or piece
         return first
 
-    def _recordings(self, take: Path | str | bytes | np.ndarray) -> Iterator[Recording]:
+    def _recordings(self, take: Path | str | bytes | np.ndarray, warnings: list[str]) -> Iterator[Recording]:
         seconds = self.card.audio.max_seconds
-        if isinstance(take, bytes):
-            yield from read_pieces(take, seconds)
-            return
         if not isinstance(take, np.ndarray):
-            path = Path(take)
-            if not path.is_file():
-                path.stat()  # says why, where there is nothing of that name
+            if not isinstance(take, bytes) and not (take := Path(take)).is_file():
+                take.stat()  # says why, where there is nothing of that name
                 raise Reject("not a file")
-            yield from read_pieces(path, seconds)
+            try:
+                yield from read_pieces(take, seconds)
+            except CutOff as error:
+                warnings.append(f"{error}. It was scored as far as it goes")
             return
         if take.ndim != 1 or not take.size or not np.issubdtype(take.dtype, np.floating):
             raise Reject(f"not a waveform: {take.dtype} of shape {take.shape}, needed is float of shape (samples,)")
@@ -160,7 +173,8 @@ class Scorer:
         windows: list[Window] = []
         logits = np.zeros(len(self.card.classes))
         speech = np.zeros(COUNT)
-        for piece in self.pieces(take):
+        warnings: list[str] = []
+        for piece in self.pieces(take, warnings):
             measures.append(piece.measures)
             if len(piece.waveform):
                 starts, window_values = self.window_logits(piece.spectrogram)
@@ -168,7 +182,7 @@ class Scorer:
                 windows += self._windows(piece, starts, window_values)
                 speech += clip_features(piece.spectrogram, self.card).sum(axis=0)
             progress(piece.measures["duration_s"])
-        return self._judge(merge_measures(measures), windows, logits, speech)
+        return self._judge(merge_measures(measures), windows, logits, speech, warnings)
 
     def window_logits(self, spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First frames of a spectrogram's windows, and their logits (windows, classes)."""
@@ -188,7 +202,9 @@ class Scorer:
         values = zip(begins, ends, expit(self.log_odds(logits)), strict=True)
         return [Window(*map(float, row)) for row in values]
 
-    def _judge(self, measures: dict, windows: list[Window], logits: np.ndarray, speech: np.ndarray) -> Score:
+    def _judge(
+        self, measures: dict, windows: list[Window], logits: np.ndarray, speech: np.ndarray, warnings: list[str]
+    ) -> Score:
         name, native = self.reference.score.target, self.reference.native_log_odds
         found = {
             "native_low": float(expit(native[LOW])),
@@ -196,6 +212,7 @@ class Scorer:
             "speech_s": measures["speech_s"],
             "measures": measures,
             "windows": windows,
+            "warnings": warnings,
         }
         if not windows:
             refused = refusal(measures, 0.0, None, self.reference.score)
@@ -231,6 +248,7 @@ def merge_measures(pieces: list[dict]) -> dict:
         "leading_silence_s": float(before + rows["leading_silence_s"][first]),
         "trailing_silence_s": float(after + rows["trailing_silence_s"][last]),
         "loudness_dbfs": float(10 * np.log10(np.average(10 ** (rows["loudness_dbfs"] / 10), weights=weights))),
+        "level_range_db": float(np.average(rows["level_range_db"], weights=weights)),
         "snr_db": float(np.average(rows["snr_db"], weights=weights)),
         "clipped_fraction": float(np.average(rows["clipped_fraction"], weights=rows["duration_s"])),
         "bandwidth_hz": float(rows["bandwidth_hz"].max()),
@@ -239,50 +257,107 @@ def merge_measures(pieces: list[dict]) -> dict:
     }
 
 
-def find_takes(paths: Iterable[Path]) -> tuple[list[Path], list[str]]:
-    """The files to score: those named, and in folders, sorted, those that look like audio; and what is wrong."""
-    takes, wrong = [], []
+class Found(NamedTuple):
+    """The files to score, what is wrong with the arguments, and how many files of which suffix are no recordings."""
+
+    takes: list[Path]
+    wrong: list[str]
+    skipped: Counter[str]
+
+
+def find_takes(paths: Iterable[Path]) -> Found:
+    """The files named, and in folders, sorted, those that are audio by their content, or by their name should be.
+
+    Hidden files and folders are passed over.
+    """
+    found = Found([], [], Counter())
     for path in paths:
         if not path.is_dir():
-            takes.append(path)
+            found.takes.append(path)
             continue
-        # os.walk follows no link to a folder, so no loop of them can hold it up.
-        inside = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-        found = [file for file in inside if file.suffix.lower() in AUDIO_SUFFIXES and not file.name.startswith(".")]
-        takes += found
-        if not found:
-            wrong.append(f"{path}: no recording in this folder. Known: {', '.join(AUDIO_SUFFIXES)}")
-    return takes, wrong
+        before = len(found.takes)
+        for file in _files(path):
+            if file.suffix.lower() in AUDIO_SUFFIXES or _is_audio(file):
+                found.takes.append(file)
+            else:
+                found.skipped[file.suffix or "no suffix"] += 1
+        if len(found.takes) == before:
+            found.wrong.append(f"{path}: no recording in this folder")
+    return found
 
 
-def bars(windows: list[Window]) -> str:
-    """A bar for each window, or for each of `BARS_SHOWN` groups of them: empty is 0, full is 1."""
+def _files(folder: Path) -> list[Path]:
+    files = []
+    for place, folders, names in os.walk(folder):  # which follows no link to a folder, so no loop of them holds it up
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(place) / name for name in names if not name.startswith(".")]
+    return sorted(files)
+
+
+def _is_audio(path: Path) -> bool:
+    try:
+        if path.is_file():
+            open_audio(path)
+            return True
+    except Reject as reason:
+        return not str(reason).startswith(("not audio", "empty"))
+    except OSError:
+        return True  # what is wrong with it is said where it is scored
+    return False
+
+
+def bars(windows: list[Window], levels: str = BARS) -> str:
+    """A bar for each window, or for each of `BARS_SHOWN` groups of them: the first of `levels` is 0, the last is 1."""
     groups = np.array_split([window.probability for window in windows], min(len(windows), BARS_SHOWN) or 1)
-    return "".join(BARS[min(int(group.mean() * len(BARS)), len(BARS) - 1)] for group in groups if len(group))
+    return "".join(levels[min(int(group.mean() * len(levels)), len(levels) - 1)] for group in groups if len(group))
 
 
 def print_table(scores: list[tuple[Path, Score]], target: str, console: Console) -> None:
-    """The scores as people read them, and below them why some are unsure."""
+    """The scores as people read them, and below them why some are unsure; on a narrow screen a list instead."""
     names = [path.name for path, _ in scores]
-    shown = [path.name if names.count(path.name) == 1 else str(path) for path, _ in scores]
-    shown = [os.fsencode(name).decode(errors="replace") for name in shown]  # a name need not be UTF-8
-    rows = [["verdict", target, "natives below", "speech", "window by window"]]
-    for _, score in scores:
-        answers = ["", ""] if score.verdict == UNSURE else [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
-        rows.append([score.verdict, *answers, f"{score.speech_s:.1f} s", bars(score.windows)])
-    table = Table(box=None, pad_edge=False)
-    table.add_column("take", no_wrap=True, overflow="ellipsis")  # the only one that gives way on a narrow screen
-    for heading, *cells in zip(*rows, strict=True):
-        table.add_column(heading, no_wrap=True, min_width=max(map(len, [heading, *cells])))
-    for name, (verdict, *cells) in zip(shown, rows[1:], strict=True):
-        colour = "yellow" if verdict == UNSURE else "green" if verdict == target else "red"
-        table.add_row(escape(name), f"[{colour}]{verdict}[/]", *cells)
-    console.print(table)
+    shown = [printable(path.name if names.count(path.name) == 1 else str(path)) for path, _ in scores]
+    levels = BARS if _can_show(BARS, console) else PLAIN_BARS
+    headings = ["take", "verdict", target, "natives below", "speech", "window by window"]
+    rows = []
     for name, (_, score) in zip(shown, scores, strict=True):
+        answers = ["", ""] if score.verdict == UNSURE else [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
+        rows.append([name, score.verdict, *answers, f"{score.speech_s:.1f} s", bars(score.windows, levels)])
+    widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+    for_names = console.width - sum(2 + width for width in widths[1:])
+    if for_names >= min(widths[0], MIN_NAME):
+        table = Table(box=None, pad_edge=False)
+        table.add_column("take", overflow="fold")  # the only one that gives way on a narrow screen
+        for heading, width in zip(headings[1:], widths[1:], strict=True):
+            table.add_column(heading, no_wrap=True, min_width=width)
+        for name, verdict, *cells in rows:
+            table.add_row(escape(name), _coloured(verdict, target), *cells)
+        console.print(table)
+    else:
+        for name, verdict, *cells in rows:
+            console.print(escape(name), highlight=False)
+            for heading, cell in zip(headings[1:], [_coloured(verdict, target), *map(escape, cells)], strict=True):
+                if cell:
+                    console.print(f"  {escape(heading)}: {cell}", highlight=False)
+    for name, (_, score) in zip(shown, scores, strict=True):
+        for warning in score.warnings:
+            console.print(f"[yellow]warning[/] {escape(name)}: {escape(warning)}", highlight=False)
         if score.reason:
             console.print(f"[yellow]unsure[/] {escape(name)}: {score.reason}", highlight=False)
     low, high = scores[0][1].native_low, scores[0][1].native_high
     console.print(f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}.", highlight=False)
+
+
+def _coloured(verdict: str, target: str) -> str:
+    colour = "yellow" if verdict == UNSURE else "green" if verdict == target else "red"
+    return f"[{colour}]{escape(verdict)}[/]"
+
+
+def _can_show(text: str, console: Console) -> bool:
+    try:
+        text.encode(console.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def main() -> None:
@@ -293,17 +368,21 @@ def main() -> None:
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the one take: spectrogram, timeline, why")
     args = parser.parse_args()
 
-    takes, wrong = find_takes(args.takes)
+    takes, wrong, skipped = find_takes(args.takes)
     if args.plot and len(takes) != 1:
         raise InputError(f"--plot draws a single take, and these are {len(takes)}. Name one file")
     scorer = Scorer.load(args.model)
     for line in wrong:
-        print(f"error: {line}", file=sys.stderr)
+        print(f"error: {printable(line)}", file=sys.stderr)
+    if skipped:
+        kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(skipped.items()))
+        print(printable(f"skipped {skipped.total()} files that are no recordings: {kinds}"), file=sys.stderr)
+    sys.stdout.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no reason to fail
     failed = len(wrong)
     scores = []
     for path in takes:
         try:
-            with tqdm(desc=path.name, unit="s", unit_scale=True, delay=2, leave=False) as bar:
+            with tqdm(desc=printable(path.name), unit="s", unit_scale=True, delay=2, leave=False) as bar:
                 score = scorer.score(path, bar.update)
         except (Reject, OSError) as error:
             failed += 1
@@ -311,7 +390,7 @@ def main() -> None:
             if args.json:
                 print(json.dumps({"file": str(path), "error": reason}))
             else:
-                print(f"error: {path}: {reason}", file=sys.stderr)
+                print(printable(f"error: {path}: {reason}"), file=sys.stderr)
             continue
         if args.json:
             print(json.dumps({"file": str(path), **score.as_dict()}))
@@ -329,7 +408,7 @@ def plot(scorer: Scorer, take: Path, score: Score, target: Path) -> None:
     from accent.picture import draw_take  # matplotlib and captum are slow to import
 
     with output_file(target) as partial:
-        draw_take(scorer, scorer.first_heard(take), score, take.name).savefig(partial, format="png")
+        draw_take(scorer, scorer.first_heard(take), score, printable(take.name)).savefig(partial, format="png")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from accent.audio import DecodeParams, decode_clip
+from accent.audio import DecodeParams, decode_clip, no_speech
 from accent.errors import Reject, run
 from accent.parallel import map_parts
 from accent.params import load_params
@@ -23,6 +23,8 @@ def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
     for row, clip_id in enumerate(table["clip_id"].to_pylist()):
         try:
             waveform, measured = decode_clip(table["audio"][row].as_py(), params)
+            if reason := no_speech(measured):
+                raise Reject(reason)
         except Reject as reason:
             rejects.append((clip_id, str(reason)))
             continue

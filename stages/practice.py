@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from accent.errors import InputError, Reject, run
+from accent.errors import InputError, Reject, printable, run
 from accent.outputs import output_file, output_folder
 from accent.params import load_params
 from accent.picture import draw_levels
@@ -35,7 +35,7 @@ def main() -> None:
     scorer = Scorer.load(args.model)
     rows = []
     for level, path in recordings:
-        row = {"level": level, "recording": path.name, "verdict": "", "reason": "", "error": ""}
+        row = {"level": level, "recording": printable(path.name), "verdict": "", "reason": "", "error": ""}
         try:
             score = scorer.score(path)
         except Reject as error:

@@ -4,20 +4,25 @@ from pathlib import Path
 
 import av
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 
 from accent.audio import (
     SAMPLE_RATE,
     AudioParams,
+    DecodeParams,
     bandwidth_hz,
     decode_clip,
     frame_levels,
-    open_audio,
+    no_speech,
     read_recording,
     speech_frames,
 )
+from accent.decoder import open_audio
 from accent.errors import Reject
+from stages.decode import decode_part
 from tests.conftest import EXCLUSIONS, SAMPLE, read_rejects, sample_clips, set_params, stage, write_locale
 
 PARAMS = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.8, max_seconds=30)
@@ -29,29 +34,29 @@ def with_soundfile(samples: np.ndarray, rate: int, container: str, subtype: str)
     return file.getvalue()
 
 
-def with_ffmpeg(samples: np.ndarray, rate: int, container: str, codec: str) -> bytes:
-    """Encode float samples of shape (n,) or (n, channels) as an M4A or WebM file."""
-    file = io.BytesIO()
+def with_ffmpeg(samples: np.ndarray, rate: int, container: str, codec: str, file: io.IOBase | None = None) -> bytes:
+    """Encode float samples of shape (n,) or (n, channels) in a container of FFmpeg's, or write that to `file`."""
+    written = file or io.BytesIO()
     channels = np.atleast_2d(samples.T).astype(np.float32)
-    with av.open(file, "w", format=container) as output:
+    with av.open(written, "w", format=container) as output:
         layout = "mono" if len(channels) == 1 else "stereo"
-        stream = output.add_stream(codec, rate=rate, layout=layout)
+        stream = output.add_stream(codec, rate=rate, layout=layout, bit_rate=96000)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(channels), format="fltp", layout=layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
         resampler = av.AudioResampler(format=stream.format, layout=layout, rate=rate, frame_size=stream.frame_size or 0)
         for piece in [*resampler.resample(frame), *resampler.resample(None)]:
             output.mux(stream.encode(piece))
         output.mux(stream.encode(None))
-    return file.getvalue()
+    return b"" if file else written.getvalue()
 
 
 FORMATS = [
-    ("wav", lambda x, rate: with_soundfile(x, rate, "WAV", "PCM_16"), "WAV/PCM_16"),
-    ("wav float", lambda x, rate: with_soundfile(x, rate, "WAV", "FLOAT"), "WAV/FLOAT"),
-    ("flac", lambda x, rate: with_soundfile(x, rate, "FLAC", "PCM_16"), "FLAC/PCM_16"),
-    ("ogg vorbis", lambda x, rate: with_soundfile(x, rate, "OGG", "VORBIS"), "OGG/VORBIS"),
-    ("ogg opus", lambda x, rate: with_soundfile(x, rate, "OGG", "OPUS"), "OGG/OPUS"),
-    ("mp3", lambda x, rate: with_soundfile(x, rate, "MP3", "MPEG_LAYER_III"), "MP3/MPEG_LAYER_III"),
+    ("wav", lambda x, rate: with_soundfile(x, rate, "WAV", "PCM_16"), "PCM_S16LE"),
+    ("wav float", lambda x, rate: with_soundfile(x, rate, "WAV", "FLOAT"), "PCM_F32LE"),
+    ("flac", lambda x, rate: with_soundfile(x, rate, "FLAC", "PCM_16"), "FLAC"),
+    ("ogg vorbis", lambda x, rate: with_soundfile(x, rate, "OGG", "VORBIS"), "VORBIS"),
+    ("ogg opus", lambda x, rate: with_soundfile(x, rate, "OGG", "OPUS"), "OPUS"),
+    ("mp3", lambda x, rate: with_soundfile(x, rate, "MP3", "MPEG_LAYER_III"), "MP3"),
     ("m4a", lambda x, rate: with_ffmpeg(x, rate, "mp4", "aac"), "AAC"),
     ("webm", lambda x, rate: with_ffmpeg(x, rate, "webm", "libopus"), "OPUS"),
 ]
@@ -63,7 +68,7 @@ def test_every_format_gives_the_same_tone(tone, name, encode, codec, channels):
     rate = 48000
     samples = tone(440, 2.0, rate)
     samples = samples if channels == 1 else np.stack([samples, samples], axis=1)
-    waveform, source_rate, found, _ = read_recording(encode(samples, rate), 30)
+    waveform, source_rate, found, *_ = read_recording(encode(samples, rate), 30)
     assert (source_rate, found) == (rate, codec)
     assert waveform.dtype == np.float32
     assert abs(len(waveform) - 2 * SAMPLE_RATE) < 0.1 * SAMPLE_RATE
@@ -82,9 +87,20 @@ def test_every_rate_keeps_time_and_pitch(tone, rate):
 
 
 def test_channels_are_averaged(tone):
-    channels = np.stack([tone(500), -tone(500), tone(1000)], axis=1)
-    waveform, *_ = read_recording(with_soundfile(channels, SAMPLE_RATE, "WAV", "FLOAT"), 30)
-    np.testing.assert_allclose(waveform, tone(1000) / 3, atol=1e-6)
+    channels = np.stack([tone(500), tone(700), tone(1000)], axis=1)
+    recording = read_recording(with_soundfile(channels, SAMPLE_RATE, "WAV", "FLOAT"), 30)
+    np.testing.assert_allclose(recording.waveform, channels.mean(axis=1), atol=1e-6)
+    assert not recording.opposite
+
+
+@pytest.mark.parametrize("levels", [(1, -1), (0.5, -1), (0, 1, -1), (1, 1, -1)])
+def test_channels_of_opposite_phase_do_not_cancel_out(tone, levels):
+    """As of a balanced cable in a stereo input."""
+    channels = np.stack([level * tone(500, 25) for level in levels], axis=1)
+    recording = read_recording(with_soundfile(channels, SAMPLE_RATE, "WAV", "FLOAT"), 30)
+    expected = np.sign(levels[0] or 1) * np.abs(levels).mean() * tone(500, 25)
+    np.testing.assert_allclose(recording.waveform, expected, atol=1e-6)  # without a jump between blocks of 10 s
+    assert recording.opposite
 
 
 def test_levels_are_decibels_re_full_scale(tone):
@@ -170,6 +186,79 @@ def test_real_speech_is_measured_plausibly():
             assert measures["source_rate_hz"] == 32000
 
 
+@pytest.mark.parametrize("hz", [0, 50, 60])
+def test_neither_offset_nor_hum_counts_as_speech(tone, hz):
+    """Up to 5% of full scale, 2% for hum: nobody hears the one, and the network not the other."""
+    seconds = np.arange(round(2.6 * 48000)) / 48000
+    speech = np.concatenate([np.zeros(33600), 0.3 * tone(300, 1.5, 48000), np.zeros(19200)])
+    speech += 1e-4 * np.random.default_rng(0).standard_normal(len(speech))
+    _, plain = decode_clip(with_soundfile(speech, 48000, "WAV", "FLOAT"), PARAMS)
+    for level in (0.005, 0.02, 0.05) if not hz else (0.005, 0.02):
+        added = level * np.cos(2 * np.pi * hz * seconds)
+        _, measures = decode_clip(with_soundfile(speech + added, 48000, "WAV", "FLOAT"), PARAMS)
+        for name in ("speech_s", "leading_silence_s", "trailing_silence_s"):
+            assert measures[name] == pytest.approx(plain[name], abs=0.021), name
+        assert measures["loudness_dbfs"] == pytest.approx(plain["loudness_dbfs"], abs=0.1)
+        assert measures["bandwidth_hz"] == pytest.approx(plain["bandwidth_hz"], abs=100)
+        assert measures["snr_db"] > 45
+
+
+def test_short_runs_are_taken_out_as_by_hand():
+    """binary_opening gives what a loop over the runs gives, at the edges too."""
+    generator = np.random.default_rng(0)
+
+    def without_short_runs(mask: np.ndarray) -> np.ndarray:
+        mask = mask.copy()
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+        for start, end in edges.reshape(-1, 2):
+            mask[start:end] = end - start >= 5
+        return mask
+
+    for _ in range(200):
+        levels = -40.0 + 30 * (np.repeat(generator.random(30) < 0.5, generator.integers(1, 12, 30)))
+        active = levels > levels.min() + 10
+        expected = without_short_runs(~without_short_runs(~active))
+        np.testing.assert_array_equal(speech_frames(levels, levels.min(), 40), expected)
+
+
+def not_speech() -> dict[str, np.ndarray]:
+    generator = np.random.default_rng(0)
+    seconds = np.arange(3 * SAMPLE_RATE) / SAMPLE_RATE
+    noise, tone = 0.1 * generator.standard_normal(len(seconds)), 0.5 * np.sin(2 * np.pi * 440 * seconds)
+    silence = np.zeros(SAMPLE_RATE)
+    return {
+        "white noise": noise,
+        "white noise amid silence": np.concatenate([silence, noise, silence]),
+        "a tone": tone,
+        "a tone amid silence": np.concatenate([silence, tone, silence]),
+        "near-silence": 1e-3 * noise,
+        "the last bit": generator.integers(-1, 2, len(seconds)) / 32768,
+    }
+
+
+@pytest.mark.parametrize("name", not_speech())
+def test_noise_tones_and_near_silence_are_no_training_clips(workdir, name):
+    clips = {"bad.wav": with_soundfile(not_speech()[name], SAMPLE_RATE, "WAV", "PCM_16")}
+    clips |= {path.name: path.read_bytes() for path in sample_clips("fr")[:2]}
+    table = pa.table({"clip_id": list(clips), "audio": list(clips.values())})
+    pq.write_table(table, workdir / "clips.parquet")
+    params = DecodeParams(**PARAMS.__dict__, max_reject_fraction=1)
+    rows, rejects = decode_part(workdir / "clips.parquet", workdir / "part-00000.npy", params)
+    assert len(rows) == 2
+    ((clip_id, reason),) = rejects
+    assert clip_id == "bad.wav"
+    kind = {"near-silence": "near-silent", "the last bit": "silent"}.get(name, "no speech")
+    assert reason.startswith(f"{kind}: ")
+
+
+def test_speech_is_a_training_clip_even_40_db_down():
+    clips = sample_clips("fr")
+    for path in clips[:: len(clips) // 20]:
+        recording = read_recording(path, 30)
+        _, measures = decode_clip(with_soundfile(0.01 * recording.waveform, SAMPLE_RATE, "WAV", "FLOAT"), PARAMS)
+        assert no_speech(measures) == ""
+
+
 def broken_inputs(tone) -> dict[str, tuple[bytes, str]]:
     wav = with_soundfile(tone(300, 2.0), SAMPLE_RATE, "WAV", "FLOAT")
     m4a = with_ffmpeg(tone(300, 2.0, 48000), 48000, "mp4", "aac")
@@ -248,7 +337,9 @@ def test_a_wav_of_an_unknown_codec_is_rejected(tone):
 
 def test_reading_is_in_blocks_of_bounded_size(tone):
     stream = open_audio(with_soundfile(np.tile(tone(300), 45), SAMPLE_RATE, "FLAC", "PCM_16"))
-    assert [block.shape[1] for block in stream.blocks] == [160000, 160000, 160000, 160000, 80000]
+    sizes = [block.shape[1] for block in stream.blocks]
+    assert sum(sizes) == 45 * SAMPLE_RATE
+    assert max(sizes) < 11 * SAMPLE_RATE
 
 
 def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):

@@ -24,12 +24,14 @@ from hypothesis import strategies as st
 
 from accent.audio import SAMPLE_RATE, decode_clip
 from accent.common_voice import FILE_COLUMNS, ClassFilter, Source, read_archive, read_tsv
+from accent.containers import ASF, EBML
 from accent.errors import UNPRINTABLE, InputError, Reject
 from accent.parts import write_rejects
 from accent.score import Scorer
 from accent.selection import IngestParams, select_clips, write_clips_part
 from tests.conftest import NEW, OLD, sample_clips
 from tests.test_audio import FORMATS, PARAMS
+from tests.test_decoder import WHOLE
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "250"))
 SECONDS = 10  # more for one input is a hang
@@ -86,17 +88,32 @@ def damage(data: bytes, random: Random) -> bytes:
 def recordings() -> list[bytes]:
     seconds = np.arange(48000) / 48000
     tone = (0.5 * np.sin(2 * np.pi * 440 * seconds)).astype(np.float32)
-    return [*(encode(tone, 48000) for _, encode, _ in FORMATS), *(p.read_bytes() for p in sample_clips("fr")[:3])]
+    ours = [*(encode(tone, 48000) for _, encode, _ in FORMATS), *(make() for make in WHOLE.values())]
+    return [*ours, *(path.read_bytes() for path in sample_clips("fr")[:3])]
 
 
 RECORDINGS = recordings()
-MAGIC = [b"RIFF", b"ID3", b"OggS", b"fLaC", b"\xff\xfb", b""]
+MAGIC = [b"RIFF", b"ID3", b"OggS", b"fLaC", b"\xff\xfb", b"FORM", b"caff", b"#!AMR\n", EBML, ASF, b""]
+    b"RIFF",
+    b"ID3",
+    b"OggS",
+    b"fLaC",
+    b"\xff\xfb",
+    b"FORM",
+    b"caff",
+    b"#!AMR\n",
+    EBML,
+    ASF,
+    b"\0\0\0\x20ftyp",
+    b"",
+]
 
 
 def recording(random: Random) -> bytes:
     if random.random() < 0.1:  # bytes that never were one
         return random.choice(MAGIC) + random.randbytes(random.randrange(400))
-    return damage(random.choice(RECORDINGS), random)
+    joined = random.choice(RECORDINGS) if random.random() < 0.1 else b""
+    return damage(random.choice(RECORDINGS), random) + damage(joined, random)
 
 
 @fuzz(INPUTS)

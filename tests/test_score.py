@@ -1,5 +1,6 @@
 """The scorer and its command, on a model trained for two epochs: that it says rightly what the model says."""
 
+import io
 import json
 import os
 import shutil
@@ -11,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import soundfile as sf
+from rich.console import Console
 
 from accent.audio import read_recording
 from accent.errors import InputError, Reject
-from accent.score import Scorer, bars, find_takes, merge_measures
+from accent.refusal import Refusal
+from accent.score import BARS, PLAIN_BARS, Score, Scorer, Window, bars, find_takes, merge_measures, print_table
 from tests.conftest import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile
 
@@ -97,7 +100,13 @@ def test_a_long_recording_is_the_mean_over_its_pieces(scorer):
 
 
 def test_measures_of_pieces_are_those_of_the_whole():
-    base = {"leading_silence_s": 1.0, "trailing_silence_s": 2.0, "loudness_dbfs": -20.0, "snr_db": 30.0}
+    base = {
+        "leading_silence_s": 1.0,
+        "trailing_silence_s": 2.0,
+        "loudness_dbfs": -20.0,
+        "snr_db": 30.0,
+        "level_range_db": 20.0,
+    }
     base |= {"clipped_fraction": 0.0, "bandwidth_hz": 4000.0, "source_rate_hz": 8000, "source_codec": "X"}
     empty = base | {"duration_s": 10.0, "speech_s": 0.0, "leading_silence_s": 10.0, "trailing_silence_s": 0.0}
     full = base | {"duration_s": 30.0, "speech_s": 6.0, "clipped_fraction": 0.1, "bandwidth_hz": 7000.0}
@@ -107,6 +116,7 @@ def test_measures_of_pieces_are_those_of_the_whole():
     assert merged["leading_silence_s"] == 11
     assert merged["trailing_silence_s"] == 12
     assert merged["snr_db"] == 30
+    assert merged["level_range_db"] == 20
     assert merged["clipped_fraction"] == pytest.approx(0.06)
     assert merged["bandwidth_hz"] == 7000
     assert merge_measures([full]) is full
@@ -207,11 +217,13 @@ def test_json_has_every_field_and_the_table_is_readable(trained, tmp_path):
     (tmp_path / "notes.txt").write_text("no recording")
     lines = json_lines(command(tmp_path, "--json", "--model", trained / "models"))
     assert [Path(line["file"]).name for line in lines] == ["take 0.mp3", "take 1.mp3"]
-    fields = "file verdict reason probability probabilities native_low native_high percentile speech_s measures windows"
-    assert list(lines[0]) == fields.split()
+    fields = "file verdict reason probability probabilities native_low native_high percentile speech_s measures"
+    assert list(lines[0]) == [*fields.split(), "windows", "warnings"]
     assert list(lines[0]["windows"][0]) == ["start_s", "end_s", "probability"]
     assert 0 <= lines[0]["probability"] <= 1
-    table = command(tmp_path, "--model", trained / "models").stdout
+    done = command(tmp_path, "--model", trained / "models")
+    assert done.stderr == "skipped 1 files that are no recordings: 1 .txt\n"
+    table = done.stdout
     assert "take 0.mp3" in table
     assert any(bar in table for bar in "▁▂▃▄▅▆▇█")
     assert max(map(len, table.splitlines())) <= 80
@@ -245,10 +257,126 @@ def test_folders_are_searched_and_loops_of_links_are_not_followed(tmp_path):
     for name in ("b.WAV", "a.mp3", ".hidden.mp3"):
         (tmp_path / "inner" / name).touch()
     (tmp_path / "empty").mkdir()
-    takes, wrong = find_takes([tmp_path, tmp_path / "empty", tmp_path / "self"])
+    takes, wrong, skipped = find_takes([tmp_path, tmp_path / "empty", tmp_path / "self"])
     assert [path.name for path in takes] == ["a.mp3", "b.WAV", "self"]
     assert len(wrong) == 1
     assert "no recording in this folder" in wrong[0]
+    assert skipped == {"no suffix": 1}  # the link to itself
+
+
+def test_takes_in_a_folder_are_found_by_their_content_and_the_rest_is_counted(tmp_path):
+    wav, text = with_soundfile(speech(seconds=1), RATE, "WAV", "PCM_16"), b"no recording\n" * 99
+    contents = {
+        **dict.fromkeys(("memo", "memo.bak", "memo.xyz", "b.wav", "c.mp3"), wav),
+        "a.aiff": with_soundfile(speech(seconds=1), RATE, "AIFF", "PCM_16"),
+        "a.qta": with_ffmpeg(speech(seconds=1), RATE, "mov", "aac"),
+        "cut.dat": wav[: len(wav) // 2],
+        "d.mp3": text,  # meant to be one: what is wrong with it is said where it is scored
+        **dict.fromkeys(("notes.txt", "notes", "list.m3u8", "e.txt"), text),
+        **dict.fromkeys((".hidden.wav", "._b.wav", ".trash/b.wav"), wav),
+    }
+    for name, data in contents.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    takes, wrong, skipped = find_takes([tmp_path])
+    found = ["a.aiff", "a.qta", "b.wav", "c.mp3", "cut.dat", "d.mp3", "memo", "memo.bak", "memo.xyz"]
+    assert [path.name for path in takes] == found
+    assert wrong == []
+    assert skipped == {".txt": 2, ".m3u8": 1, "no suffix": 1}
+
+
+# --- names, encodings, narrow screens
+
+
+def made_scores() -> list[tuple[Path, Score]]:
+    windows = [Window(n, n + 1.5, n / 20) for n in range(20)]
+    both = {"french": 0.9, "english": 0.1}
+    judged = Score("not french", None, 0.09, both, 0.1, 0.9, 3.0, 12.3, {}, windows, ["channels of opposite phase"])
+    refused = Score("unsure", Refusal("silent"), None, {}, 0.1, 0.9, None, 0.0, {}, [], [])
+    return [(Path("a-take-of-a-rather-long-name.wav"), judged), (Path(os.fsdecode(b"b\xff\n[red].wav")), refused)]
+
+
+def printed(width: int, encoding: str = "utf-8") -> str:
+    file = io.TextIOWrapper(io.BytesIO(), encoding)
+    print_table(made_scores(), "french", Console(file=file, width=width))
+    file.seek(0)
+    return file.read()
+
+
+@pytest.mark.parametrize("width", [20, 40, 60, 76, 100])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_a_narrow_screen_loses_nothing(width, encoding):
+    text = printed(width, encoding)
+    assert max(map(len, text.splitlines())) <= width
+    joined = "".join(text.split())
+    for name in ("a-take-of-a-rather-long-name.wav", "b\\udcff\\n[red].wav"):
+        assert name in joined or width > 60
+    for wanted in ("verdict", "notfrench", "french", "9%", "nativesbelow", "3%", "speech", "12.3s", "windowbywindow"):
+        assert wanted in joined
+    assert bars(made_scores()[0][1].windows, BARS if encoding == "utf-8" else PLAIN_BARS) in joined
+    assert "warninga-take" in joined
+    assert "unsureb\\udcff" in joined
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1", "ascii"])
+def test_strange_names_on_strange_terminals_are_no_reason_to_fail(trained, tmp_path, encoding):
+    names = [b"a.mp3", b"bad\xff.mp3", b"two\nlines.mp3", "日本.mp3".encode(), b"-[bold]-.mp3"]
+    for name in names:
+        shutil.copy(sample_clips("fr")[0], tmp_path / os.fsdecode(name))
+    (tmp_path / os.fsdecode(b"bro\nken\xfe.wav")).write_bytes(b"nothing")
+    arguments = [sys.executable, "-m", "accent.score", tmp_path, "--model", trained / "models"]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": str(ROOT), "COLUMNS": "40"}
+    done = subprocess.run(list(map(str, arguments)), env=environment, capture_output=True)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    (line,) = done.stderr.decode(encoding).splitlines()
+    assert "bro\\nken\\udcfe.wav: not audio" in line
+    output = done.stdout.decode(encoding)
+    for shown in ("a.mp3", "bad\\udcff.mp3", "two\\nlines.mp3", "-[bold]-.mp3"):
+        assert shown in output
+    assert ("日本.mp3" if encoding == "utf-8" else "\\u65e5\\u672c.mp3") in output
+    done = subprocess.run([*map(str, arguments), "--json"], env=environment, capture_output=True)
+    files = [os.fsencode(json.loads(line)["file"]) for line in done.stdout.splitlines()]
+    assert {Path(os.fsdecode(file)).name for file in files} == {path.name for path in tmp_path.iterdir()}
+
+
+def test_whoever_reads_the_output_may_stop(trained, tmp_path):
+    for number in range(3):
+        shutil.copy(sample_clips("fr")[0], tmp_path / f"{number}.mp3")
+    for options in ("", "--json"):
+        line = f"'{sys.executable}' -m accent.score '{tmp_path}' --model '{trained}/models' {options} | true"
+        done = run("bash", "-c", line, cwd=ROOT, PYTHONPATH=str(ROOT), PYTHONUNBUFFERED="1")
+        assert done.stdout == done.stderr == ""
+
+
+# --- recordings with something wrong that can be scored all the same
+
+
+def test_a_take_that_ends_amid_a_frame_is_scored_as_far_as_it_goes(scorer, trained, tmp_path):
+    data = max((path.read_bytes() for path in sample_clips("fr")), key=len)
+    path = tmp_path / "cut.mp3"
+    path.write_bytes(data[: len(data) * 3 // 4 + 30])
+    whole, score = scorer.score(data), scorer.score(path)
+    assert whole.warnings == []
+    (warning,) = score.warnings
+    assert warning.startswith("truncated: it ends in the middle of a frame, after ")
+    assert 0.5 * len(whole.windows) < len(score.windows) < len(whole.windows)
+    assert [window.probability for window in score.windows[:2]] == pytest.approx(
+        [window.probability for window in whole.windows[:2]], abs=0.05
+    )
+    done = command(path, "--model", trained / "models")
+    assert "warning cut.mp3: truncated: it ends in the middle" in " ".join(done.stdout.split())
+    (line,) = json_lines(command(path, "--json", "--model", trained / "models"))
+    assert line["warnings"] == score.warnings
+
+
+def test_a_take_of_opposite_channels_is_scored_and_said(scorer):
+    mono = speech(seconds=4)
+    plain = scorer.score(with_soundfile(mono, RATE, "WAV", "FLOAT"))
+    score = scorer.score(with_soundfile(np.stack([mono, -mono], axis=1), RATE, "WAV", "FLOAT"))
+    assert plain.warnings == []
+    assert score.probability == pytest.approx(plain.probability, abs=1e-3)
+    assert score.warnings[0].startswith("channels of opposite phase")
 
 
 # --- bad input
@@ -419,8 +547,6 @@ def test_weights_of_another_shape_are_refused_even_with_the_right_hash(trained, 
 
 
 def test_bars_are_one_a_window_or_fewer():
-    from accent.score import Window
-
     assert bars([]) == ""
     assert bars([Window(0, 1, 0.0), Window(1, 2, 1.0), Window(2, 3, 0.5)]) == "▁█▅"
     assert len(bars([Window(n, n + 1, 0.5) for n in range(1000)])) == 16
