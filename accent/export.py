@@ -22,6 +22,7 @@ from torch.nn import functional
 
 from accent.audio import SAMPLE_RATE
 from accent.errors import InputError, run
+from accent.high_pass import LOW_PASS, STEP
 from accent.model import ModelCard, load_model
 from accent.outputs import output_file
 from accent.reference import load_reference
@@ -131,6 +132,7 @@ def describe(card: ModelCard, folder: Path, evaluation: Path) -> dict:
         "classes": list(card.classes),
         "target": target,
         "audio": {**asdict(card.audio), "sample_rate": SAMPLE_RATE},
+        "high_pass": {"step": STEP, "taps": LOW_PASS.tolist()},
         "spectrogram": asdict(card.spectrogram),
         "window": card.window,
         "window_hop": card.window_hop,

@@ -10,7 +10,8 @@ import pytest
 import soundfile as sf
 import soxr
 
-from accent.audio import FULL_SCALE, AudioParams, Recording, trim
+from accent.audio import FULL_SCALE, AudioParams, Recording, mix, trim
+from accent.high_pass import LOW_PASS, STEP, high_pass
 from accent.model import ModelCard
 from accent.refusal import MEASURES, ScoreParams, refusal
 from accent.score import merge_measures
@@ -49,6 +50,7 @@ LIMITS = ScoreParams(
 )
 WEB_CARD = {
     "audio": {**asdict(AUDIO), "sample_rate": 16000},
+    "high_pass": {"step": STEP, "taps": LOW_PASS.tolist()},
     "spectrogram": asdict(SPECTROGRAM),
     "window": CARD.window,
     "window_hop": CARD.window_hop,
@@ -95,6 +97,27 @@ def test_resampling_keeps_tones_in_the_band_and_drops_those_beyond(signal, rate)
     )
     assert np.sqrt(2 * np.mean(kept**2)) == pytest.approx(0.5, rel=1e-3)
     assert np.sqrt(np.mean(dropped**2)) < 1e-5
+
+
+def test_the_high_pass_agrees(signal, clips):
+    hum = 0.1 * np.sin(2 * np.pi * 50 * np.arange(len(clips[0])) / 16000) + 0.2
+    for waveform in (clips[0], (clips[0] + hum).astype(np.float32), clips[1][:500], clips[1][:2], clips[1][:1]):
+        (found,) = signal(["highPass", as_text(waveform), WEB_CARD])
+        assert as_floats(found) == pytest.approx(high_pass(waveform), abs=2e-6)
+
+
+def test_channels_are_mixed_alike(signal, clips):
+    left = clips[0]
+    for channels in (
+        [left],
+        [left, 0.5 * left],
+        [left, -0.9 * left],
+        [-left, left, 0.1 * left],
+        [left, clips[0][::-1]],
+    ):
+        expected, _ = mix(np.stack(channels))
+        (found,) = signal(["mix", [as_text(channel) for channel in channels]])
+        assert as_floats(found) == pytest.approx(expected, abs=1e-6)
 
 
 def test_trimming_and_measures_agree(signal, clips):

@@ -7,6 +7,8 @@ import { readFileSync } from "node:fs";
 import { LevelWatch } from "../src/audio/levels";
 import { statedRate } from "../src/audio/rate";
 import type { Card } from "../src/engine/card";
+import { highPass } from "../src/engine/high-pass";
+import { mix } from "../src/engine/mix";
 import { refusal } from "../src/engine/refusal";
 import { resample } from "../src/engine/resample";
 import { mergeMeasures, trim } from "../src/engine/trim";
@@ -38,10 +40,12 @@ const takes = (rows: [string, number | null][]) =>
 const calls: Record<string, (...given: never[]) => unknown> = {
   resample: (samples: Floats, from: number, to: number) => text(resample(floats(samples), from, to)),
   trim: (samples: Floats, card: Card) => {
-    const { waveform, measures } = trim({ waveform: floats(samples), sourceRate: 16000, clippedFraction: 0 }, card.audio);
+    const { waveform, measures } = trim({ waveform: floats(samples), sourceRate: 16000, clippedFraction: 0 }, card);
     return { waveform: text(waveform), measures };
   },
   mergeMeasures,
+  highPass: (samples: Floats, card: Card) => text(highPass(floats(samples), card.high_pass)),
+  mix: (channels: Floats[]) => text(mix(channels.map(floats))),
   features: (cells: string, frames: number, card: Card) => {
     const sums = new Float64Array(card.typicality.mean.length);
     const spectrogram = { cells: new Uint8Array(Buffer.from(cells, "base64")), frames, nMels: card.spectrogram.n_mels };

@@ -1,13 +1,12 @@
 /** Mono 16-bit WAV files: what is kept of a take, and what is played. */
 
 import type { Sound } from "../engine/engine";
+import { mix } from "../engine/mix";
 
 const HEADER = 44;
 
 export function toMono({ channels, rate }: Sound): Sound {
-  if (channels.length === 1) return { channels, rate };
-  const mean = channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
-  return { channels: [mean], rate };
+  return { channels: [mix(channels)], rate };
 }
 
 export function encodeWav(sound: Sound): Blob {

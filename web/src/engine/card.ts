@@ -32,6 +32,7 @@ export interface Card {
   classes: string[];
   target: string;
   audio: AudioParams;
+  high_pass: { step: number; taps: number[] };
   spectrogram: { n_fft: number; hop_length: number; n_mels: number; fmin_hz: number; fmax_hz: number; range_db: number };
   window: number;
   window_hop: number;

@@ -3,6 +3,7 @@
 import type { Ear } from "./ear";
 import type { Picture, Result, Sound, Stretch } from "./engine";
 import { frameValues, grade, logOdds } from "./grade";
+import { mix } from "./mix";
 import { expit, softmax } from "./numbers";
 import { refusal } from "./refusal";
 import { resample } from "./resample";
@@ -25,7 +26,7 @@ export async function score(sound: Sound, ear: Ear, progress: (share: number) =>
   let picture: Picture | null = null;
   let pieceStart = 0;
   for (const recording of pieces(sound, audio.max_seconds, audio.sample_rate)) {
-    const trimmed = trim(recording, audio);
+    const trimmed = trim(recording, card);
     const { waveform, measures } = trimmed;
     measured.push(measures);
     if (!tooLittle(trimmed, audio)) {
@@ -75,16 +76,11 @@ function* pieces(sound: Sound, seconds: number, rate: number): Generator<Recordi
   for (let first = 0; first < sound.channels[0].length; first += size) {
     const channels = sound.channels.map((channel) => channel.subarray(first, first + size));
     yield {
-      waveform: resample(average(channels), sound.rate, rate),
+      waveform: resample(mix(channels), sound.rate, rate),
       sourceRate: sound.rate,
       clippedFraction: countClipped(channels) / channels[0].length,
     };
   }
-}
-
-function average(channels: Float32Array[]): Float32Array {
-  if (channels.length === 1) return channels[0];
-  return channels[0].map((_, i) => channels.reduce((sum, channel) => sum + channel[i], 0) / channels.length);
 }
 
 /** Samples that are at full scale in any channel. */

@@ -1,7 +1,8 @@
 /** Trimming a recording to its speech, and its measures: accent/audio.py's `trim`, `too_little`, `merge_measures`. */
 
-import type { AudioParams } from "./card";
+import type { AudioParams, Card } from "./card";
 import { powerSpectrum } from "./fourier";
+import { highPass } from "./high-pass";
 import { hanning, mean, quantile, rint } from "./numbers";
 
 export const CLIPPED = 0.99;
@@ -21,6 +22,7 @@ export interface Measures {
   leading_silence_s: number;
   trailing_silence_s: number;
   loudness_dbfs: number;
+  level_range_db: number;
   snr_db: number;
   clipped_fraction: number;
   bandwidth_hz: number;
@@ -88,8 +90,8 @@ export function bandwidthHz(waveform: Float32Array): number {
   return (total.findLastIndex((power) => power >= limit) * RATE) / 512;
 }
 
-export function trim(recording: Recording, params: AudioParams): Trimmed {
-  const { waveform } = recording;
+export function trim(recording: Recording, { audio: params, high_pass }: Pick<Card, "audio" | "high_pass">): Trimmed {
+  const waveform = highPass(recording.waveform, high_pass);
   const duration = waveform.length / RATE;
   const levels = frameLevels(waveform);
   const floor = quantile(levels, 0.1);
@@ -101,12 +103,15 @@ export function trim(recording: Recording, params: AudioParams): Trimmed {
   let end = duration;
   let trimmed = waveform.subarray(0, 0);
   let loudness = loudest;
+  let levelRange = 0;
   if (speech.length) {
     begin = speech[0] * HOP_SECONDS;
     end = Math.min(speech[speech.length - 1] * HOP_SECONDS + FRAME_SECONDS, duration);
     const first = Math.max(rint((begin - params.margin_seconds) * RATE), 0);
     trimmed = waveform.subarray(first, rint((end + params.margin_seconds) * RATE));
     loudness = 10 * Math.log10(mean(speech.map((frame) => 10 ** (levels[frame] / 10))));
+    const ordered = Float64Array.from(speech, (frame) => levels[frame]).sort();
+    levelRange = ordered[Math.floor((speech.length * 9) / 10)] - ordered[Math.floor(speech.length / 10)];
   }
   return {
     waveform: trimmed.map((sample) => rint(Math.fround(Math.min(Math.max(sample, -1), 1) * 32767))),
@@ -116,6 +121,7 @@ export function trim(recording: Recording, params: AudioParams): Trimmed {
       leading_silence_s: begin,
       trailing_silence_s: duration - end,
       loudness_dbfs: loudness,
+      level_range_db: levelRange,
       snr_db: loud - floor,
       clipped_fraction: recording.clippedFraction,
       bandwidth_hz: bandwidthHz(waveform),
@@ -147,6 +153,7 @@ export function mergeMeasures(pieces: Measures[]): Measures {
     leading_silence_s: durations(pieces.slice(0, first)) + pieces[first].leading_silence_s,
     trailing_silence_s: durations(pieces.slice(last + 1)) + pieces[last].trailing_silence_s,
     loudness_dbfs: 10 * Math.log10(weighted((piece) => 10 ** (piece.loudness_dbfs / 10))),
+    level_range_db: weighted((piece) => piece.level_range_db),
     snr_db: weighted((piece) => piece.snr_db),
     clipped_fraction: sum((piece) => piece.clipped_fraction * piece.duration_s) / durations(pieces),
     bandwidth_hz: Math.max(...pieces.map((piece) => piece.bandwidth_hz)),
