@@ -78,9 +78,11 @@ def _open_mp3(data: bytes | mmap, frames: Frames) -> Stream:
     codec.thread_type = "NONE"
 
     def decoded() -> Iterator[av.AudioFrame]:
+        interleaved = av.AudioResampler(format="flt")
         try:
             for first, end in frames.runs:
-                yield from codec.decode(av.Packet(data[first:end]))
+                for frame in codec.decode(av.Packet(data[first:end])):
+                    yield from [frame] if frame.layout.nb_channels == 1 else interleaved.resample(frame)
         except (av.FFmpegError, ValueError) as error:
             raise Reject(f"broken: {_ffmpeg_says(error)}") from None
 
@@ -141,13 +143,13 @@ def _container_blocks(
 
     def decoded() -> Iterator[av.AudioFrame]:
         nonlocal end
-        planes = av.AudioResampler(format="fltp")  # the sample format alone; rate and channels stay
+        interleaved = av.AudioResampler(format="flt")  # the sample format alone; rate and channels stay
         try:
             for packet in container.demux(container.streams.audio[0]):
                 if packet.size and packet.pos is not None:
                     end = max(end, packet.pos + packet.size)
                 for frame in packet.decode():
-                    yield from planes.resample(frame)
+                    yield from interleaved.resample(frame)
         except (av.FFmpegError, ValueError) as error:
             if end < len(data):
                 raise Reject(f"broken: {_ffmpeg_says(error)}") from None
@@ -174,31 +176,28 @@ def _following(stream: Stream, data: bytes | mmap) -> Iterator[np.ndarray]:
 
 
 def _blocks(frames: Iterable[av.AudioFrame], sample_rate: int) -> Iterator[np.ndarray]:
-    """The samples of planar float frames, joined to blocks of about `BLOCK_SECONDS`, or `MAX_BLOCK` numbers.
+    """The samples of interleaved float frames, joined to blocks of about `BLOCK_SECONDS`, or `MAX_BLOCK` numbers.
 
-    Their bytes are joined and not their arrays, which takes half the time where frames are short.
+    Interleaved, since PyAV reads beyond the planes of a frame with eight or more. Bytes are joined and not arrays,
+    which takes half the time where frames are short.
     """
-    channels: list[list[Buffer]] = []
-    length = 0
+    parts: list[Buffer] = []
+    channels = length = 0
     for frame in frames:
-        planes = frame.planes
-        channels = channels or [[] for _ in planes]
-        if frame.sample_rate != sample_rate or len(planes) != len(channels):
-            found, then = f"{sample_rate} Hz in {len(channels)} channels", f"{frame.sample_rate} Hz in {len(planes)}"
-            raise Reject(f"broken: {found}, and later {then}")
-        size = 4 * frame.samples
-        for channel, plane in zip(channels, planes, strict=True):
-            channel.append(plane if plane.buffer_size == size else memoryview(plane)[:size])  # without padding
+        found = frame.layout.nb_channels
+        channels = channels or found
+        if frame.sample_rate != sample_rate or found != channels:
+            first, then = f"{sample_rate} Hz in {channels} channels", f"{frame.sample_rate} Hz in {found}"
+            raise Reject(f"broken: {first}, and later {then}")
+        (plane,) = frame.planes
+        size = 4 * frame.samples * channels
+        parts.append(plane if plane.buffer_size == size else memoryview(plane)[:size])  # without padding
         length += frame.samples
-        if length >= min(sample_rate * BLOCK_SECONDS, MAX_BLOCK // len(channels)):
-            yield _joined(channels)
-            channels, length = [[] for _ in planes], 0
-    if length:
-        yield _joined(channels)
-
-
-def _joined(channels: list[list[Buffer]]) -> np.ndarray:
-    return np.frombuffer(b"".join(chain.from_iterable(channels)), np.float32).reshape(len(channels), -1)
+        if length >= min(sample_rate * BLOCK_SECONDS, MAX_BLOCK // channels):
+            yield np.frombuffer(b"".join(parts), np.float32).reshape(-1, channels).T
+            parts, length = [], 0
+    if parts:
+        yield np.frombuffer(b"".join(parts), np.float32).reshape(-1, channels).T
 
 
 def _ffmpeg_says(error: Exception) -> str:

@@ -97,6 +97,16 @@ def test_cut_files_are_rejected(name, share):
             seconds_of(cut)
 
 
+@pytest.mark.parametrize(
+    ("container", "subtype", "most"), [("WAV", "PCM_24", 64), ("WAV", "FLOAT", 64), ("FLAC", "PCM_16", 8)]
+)
+def test_every_channel_comes_out_as_it_went_in(container, subtype, most):
+    for channels in (number for number in (1, 2, 3, 6, 7, 8, 9, 16, 64) if number <= most):
+        samples = np.outer(signal(11, 16000), np.arange(1, channels + 1) / channels).astype(np.float32)
+        stream = open_audio(with_soundfile(samples, 16000, container, subtype))
+        np.testing.assert_allclose(np.concatenate(list(stream.blocks), axis=1).T, samples, atol=4e-5)
+
+
 def test_joined_files_of_other_rates_are_rejected():
     for first, second in itertools.permutations((RATE, 16000), 2):
         for container, subtype in (("WAV", "PCM_16"), ("MP3", "MPEG_LAYER_III")):

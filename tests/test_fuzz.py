@@ -94,19 +94,6 @@ def recordings() -> list[bytes]:
 
 RECORDINGS = recordings()
 MAGIC = [b"RIFF", b"ID3", b"OggS", b"fLaC", b"\xff\xfb", b"FORM", b"caff", b"#!AMR\n", EBML, ASF, b""]
-    b"RIFF",
-    b"ID3",
-    b"OggS",
-    b"fLaC",
-    b"\xff\xfb",
-    b"FORM",
-    b"caff",
-    b"#!AMR\n",
-    EBML,
-    ASF,
-    b"\0\0\0\x20ftyp",
-    b"",
-]
 
 
 def recording(random: Random) -> bytes:
