@@ -86,8 +86,17 @@ def _open_mp3(data: bytes | mmap, frames: Frames) -> Stream:
         except (av.FFmpegError, ValueError) as error:
             raise Reject(f"broken: {_ffmpeg_says(error)}") from None
 
-    seconds = max(frames.seconds, frames.stated_seconds)
-    return Stream(frames.sample_rate, "MP3", seconds, _blocks(decoded(), frames.sample_rate), frames.cut_off)
+    seconds = max(frames.seconds, frames.stated_seconds) - frames.delay / frames.sample_rate
+    blocks = _without_first(_blocks(decoded(), frames.sample_rate), frames.delay)
+    return Stream(frames.sample_rate, "MP3", seconds, blocks, frames.cut_off)
+
+
+def _without_first(blocks: Iterator[np.ndarray], delay: int) -> Iterator[np.ndarray]:
+    """The blocks (channels, samples) without the first samples of all, as players and browsers leave them out."""
+    for block in blocks:
+        skipped = min(delay, block.shape[1])
+        delay -= skipped
+        yield block[:, skipped:]
 
 
 class _Reader:

@@ -13,6 +13,8 @@ KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 RATES = (44100, 48000, 32000)
 MPEG_1, LAYER_III, MONO = 3, 1, 3
+DECODER_DELAY = 528 + 1  # samples by which every decoder of layer III is late
+ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # that state their own delay
 MAX_RUN = 2**16  # bytes of frames that are decoded at once: about eight seconds
 
 
@@ -24,6 +26,7 @@ class Frames(NamedTuple):
     stated_seconds: float  # in the Info or Xing headers of the file, or of the files that were joined; 0: not stated
     cut_off: bool  # whether the file ends in the middle of a frame
     sample_rate: int  # of the first frame
+    delay: int  # samples at the beginning that encoder and decoder added, after the first Info or Xing header
 
 
 class Frame(NamedTuple):
@@ -39,6 +42,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
     """The frames of an MP3 file; None where it does not begin with one, or has something between them but tags."""
     place, seconds, stated, cut_off, first = 0, 0.0, 0.0, False, None
     runs: list[tuple[int, int]] = []
+    delay = 0
     begin = 0  # of the present run
     lengths_stated = data.find(b"Info") >= 0 or data.find(b"Xing") >= 0
     while place < len(data):
@@ -57,6 +61,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
                 _add(runs, begin, end)
             else:
                 _add(runs, begin, place)
+                delay = delay if runs else _delay(data, place + frame.info)
                 stated += _stated_frames(data, place + frame.info) * frame.samples / frame.sample_rate
         else:
             end = place + _tag_length(data, place)
@@ -67,7 +72,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
             _add(runs, begin, place)
         place = begin = end
     _add(runs, begin, min(place, len(data)))
-    return Frames(runs, seconds, stated, cut_off, first.sample_rate) if first and runs else None
+    return Frames(runs, seconds, stated, cut_off, first.sample_rate, delay) if first and runs else None
 
 
 def _add(runs: list[tuple[int, int]], begin: int, end: int) -> None:
@@ -79,6 +84,14 @@ def _stated_frames(data: bytes | mmap, place: int) -> int:
     """The number of frames in an Info or Xing header, 0 where it states none (LAME's revision of Xing's format)."""
     flags = int.from_bytes(data[place + 4 : place + 8])
     return int.from_bytes(data[place + 8 : place + 12]) if flags & 1 else 0
+
+
+def _delay(data: bytes | mmap, place: int) -> int:
+    """Samples before the sound, by LAME's extension of an Info or Xing header; 0 where the encoder does not say."""
+    extension = data[place + 120 : place + 144]
+    if len(extension) < 24 or not extension.startswith(ENCODERS):
+        return 0
+    return (int.from_bytes(extension[21:24]) >> 12) + DECODER_DELAY
 
 
 def _frames_follow(data: bytes | mmap, place: int) -> bool:
