@@ -57,3 +57,5 @@ benchmark: install ## measure the speed claims of the README (installs the peers
 	$(RUN) python -m benchmarks.audio
 	$(RUN) python -m benchmarks.training
 	$(RUN) python -m benchmarks.score
+	$(MAKE) web
+	$(RUN) python -m benchmarks.page

@@ -36,7 +36,8 @@ export class WorkerEngine implements Engine {
   }
 
   score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result> {
-    return this.ask<Result>({ sound, text }, progress);
+    const start = performance.now();
+    return this.ask<Result>({ sound, text }, progress).finally(() => performance.measure("score", { start }));
   }
 
   private ask<T>(request: WithoutId<Request>, progress?: (share: number) => void): Promise<T> {

@@ -223,6 +223,7 @@ export class Practise {
     this.status.textContent = app.say.scoring;
     try {
       const recording = encodeWav(sound);
+      const start = performance.now();
       const heard = fileName === null ? await decodeWav(recording) : sound; // what is kept is what is scored
       const result = await app.engine.score(heard, read.text, (share) => {
         if (share < 1) this.status.textContent = app.say.scoringShare(app.numbers.percent(share));
@@ -244,6 +245,8 @@ export class Practise {
       }
       this.session.show({ take, sound: toMono(heard), url: URL.createObjectURL(recording), note });
       this.renderOutcome();
+      performance.measure("verdict", { start }); // for benchmarks/page.py
+      this.bringIntoView();
       const { grade, refused } = result;
       app.announce(
         grade
@@ -255,6 +258,14 @@ export class Practise {
     } finally {
       this.busy = false;
       this.renderRecord();
+    }
+  }
+
+  /** Scroll to the result where it lies below the screen. */
+  private bringIntoView(): void {
+    const verdict = document.getElementById("verdict");
+    if (verdict && verdict.getBoundingClientRect().bottom > 0.7 * innerHeight) {
+      this.recordButton.closest("section")!.scrollIntoView({ block: "start" });
     }
   }
 
