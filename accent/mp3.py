@@ -26,7 +26,8 @@ class Frames(NamedTuple):
     stated_seconds: float  # in the Info or Xing headers of the file, or of the files that were joined; 0: not stated
     cut_off: bool  # whether the file ends in the middle of a frame
     sample_rate: int  # of the first frame
-    delay: int  # samples at the beginning that encoder and decoder added, after the first Info or Xing header
+    delay: int  # samples at the beginning that encoder and decoder added, by the first Info or Xing header
+    padding: int  # and at the end
 
 
 class Frame(NamedTuple):
@@ -42,7 +43,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
     """The frames of an MP3 file; None where it does not begin with one, or has something between them but tags."""
     place, seconds, stated, cut_off, first = 0, 0.0, 0.0, False, None
     runs: list[tuple[int, int]] = []
-    delay = 0
+    delay = padding = 0
     begin = 0  # of the present run
     lengths_stated = data.find(b"Info") >= 0 or data.find(b"Xing") >= 0
     while place < len(data):
@@ -61,7 +62,8 @@ def find_frames(data: bytes | mmap) -> Frames | None:
                 _add(runs, begin, end)
             else:
                 _add(runs, begin, place)
-                delay = delay if runs else _delay(data, place + frame.info)
+                if not runs:
+                    delay, padding = _delay_and_padding(data, place + frame.info)
                 stated += _stated_frames(data, place + frame.info) * frame.samples / frame.sample_rate
         else:
             end = place + _tag_length(data, place)
@@ -72,7 +74,10 @@ def find_frames(data: bytes | mmap) -> Frames | None:
             _add(runs, begin, place)
         place = begin = end
     _add(runs, begin, min(place, len(data)))
-    return Frames(runs, seconds, stated, cut_off, first.sample_rate, delay) if first and runs else None
+    if not first or not runs:
+        return None
+    whole = abs(stated - seconds) < 0.5 * first.samples / first.sample_rate  # else the end is another than stated
+    return Frames(runs, seconds, stated, cut_off, first.sample_rate, delay, padding if whole else 0)
 
 
 def _add(runs: list[tuple[int, int]], begin: int, end: int) -> None:
@@ -86,12 +91,13 @@ def _stated_frames(data: bytes | mmap, place: int) -> int:
     return int.from_bytes(data[place + 8 : place + 12]) if flags & 1 else 0
 
 
-def _delay(data: bytes | mmap, place: int) -> int:
-    """Samples before the sound, by LAME's extension of an Info or Xing header; 0 where the encoder does not say."""
+def _delay_and_padding(data: bytes | mmap, place: int) -> tuple[int, int]:
+    """Samples before and after the sound, by LAME's extension of an Info or Xing header; 0 where it has none."""
     extension = data[place + 120 : place + 144]
     if len(extension) < 24 or not extension.startswith(ENCODERS):
-        return 0
-    return (int.from_bytes(extension[21:24]) >> 12) + DECODER_DELAY
+        return 0, 0
+    delay, padding = divmod(int.from_bytes(extension[21:24]), 2**12)
+    return delay + DECODER_DELAY, max(padding - DECODER_DELAY, 0)
 
 
 def _frames_follow(data: bytes | mmap, place: int) -> bool:
