@@ -198,9 +198,10 @@ def as_python(scorer: Scorer, take: Path, found: dict) -> None:
         return
     native = scorer.reference.native_log_odds
     log_odds = np.log(score.probability / (1 - score.probability))
-    assert result["grade"]["value"] == pytest.approx(log_odds, abs=0.02 * (native[95] - native[5])), take
-    within = log_odds >= native[5]
-    assert (result["grade"]["verdict"] == "within") == within, take
+    tolerance = max(0.02 * (native[95] - native[5]), 0.02)  # the small model's natives lie closely together
+    assert result["grade"]["value"] == pytest.approx(log_odds, abs=tolerance), take
+    if abs(log_odds - native[5]) > tolerance:
+        assert (result["grade"]["verdict"] == "within") == (log_odds >= native[5]), take
 
 
 # --- the same numbers as Python's
