@@ -142,12 +142,21 @@ def opened(browser, address: str, path: str = "", **options) -> Iterator[Page]:
     context.close()
 
 
+def wait_for(page: Page, expression: str) -> None:
+    """Wait until it holds. Playwright's own way may run into the page's Content-Security-Policy."""
+    for _ in range(300):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(100)
+    pytest.fail(f"30 s without {expression}")
+
+
 def upload(page: Page, file: Path) -> dict:
     """Score a file on the page, and return the take that it kept."""
     before = len(page.evaluate(TAKES))
     page.set_input_files("#file", file)
     page.wait_for_selector(".outcome #verdict, .notice .warning")
-    page.wait_for_function(f"({TAKES})().then((takes) => takes.length > {before})")
+    wait_for(page, f"({TAKES})().then((takes) => takes.length > {before})")
     return page.evaluate(TAKES)[-1]
 
 
@@ -155,7 +164,7 @@ def record(page: Page) -> dict:
     """Record what the microphone has until the page itself stops, and return the take."""
     before = len(page.evaluate(TAKES))
     page.click("#record")
-    page.wait_for_function(f"({TAKES})().then((takes) => takes.length > {before})")
+    wait_for(page, f"({TAKES})().then((takes) => takes.length > {before})")
     page.wait_for_selector(".outcome #verdict")
     return page.evaluate(TAKES)[-1]
 
@@ -438,7 +447,7 @@ def test_a_card_is_a_picture_of_this_device(browser, address):
 def test_it_works_without_a_connection_after_the_first_visit(browser, address):
     with opened(browser, address) as page:
         page.evaluate("navigator.serviceWorker.ready")
-        page.wait_for_function("navigator.serviceWorker.controller !== null")
+        wait_for(page, "navigator.serviceWorker.controller !== null")
         page.context.set_offline(True)
         page.reload()
         page.wait_for_selector("body[data-ready=yes]")

@@ -17,11 +17,11 @@ export class Ear {
     private readonly session: ort.InferenceSession,
   ) {}
 
-  /** `wasm` is the runtime, `graph` and `card` what accent/export.py wrote; all fetched by the caller. */
-  static async load(wasm: ArrayBuffer, graph: ArrayBuffer, card: Card): Promise<Ear> {
+  /** `wasm` is the runtime's address, from which browsers keep the compiled code; the rest is accent/export.py's. */
+  static async load(wasm: string, graph: ArrayBuffer, card: Card): Promise<Ear> {
     if (card.format !== FORMAT) throw new Error(`ear.json: format ${card.format}, this page reads ${FORMAT}`);
     ort.env.wasm.numThreads = 1; // more would need headers that a static host cannot set
-    ort.env.wasm.wasmBinary = wasm;
+    ort.env.wasm.wasmPaths = { wasm };
     ort.env.logLevel = "error";
     const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
     return new Ear(card, session);

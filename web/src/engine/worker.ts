@@ -17,12 +17,11 @@ async function load(): Promise<Model> {
     if (!response.ok) throw new Error(`${path}: ${response.status}`);
     return response;
   };
-  const [wasm, graph, card] = await Promise.all([
-    fetched("ort.wasm").then((response) => response.arrayBuffer()),
+  const [graph, card] = await Promise.all([
     fetched("ear.onnx").then((response) => response.arrayBuffer()),
     fetched("ear.json").then((response) => response.json() as Promise<Card>),
   ]);
-  ear = await Ear.load(wasm, graph, card);
+  ear = await Ear.load(new URL("ort.wasm", self.location.href).href, graph, card);
   await ear.hear(new Float32Array(card.audio.sample_rate * 2)); // the first run is the slowest: not the learner's
   return { target: card.target, classes: card.classes, natives: natives(card), evidence: card.evidence };
 }
