@@ -211,6 +211,9 @@ def test_stretches_below_the_natives_are_found_and_the_least_native_is_first(sig
     frames = {"start": 0.5, "step": 0.1, "values": [1, -1, -1, 1, 1, -3, -3, -2, 1, -9, 1]}
     (found,) = signal(["weakStretches", frames, natives])
     assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.0, 1.3), (0.6, 0.8)]  # 0.1 s is no sound
+    long = {"start": 0, "step": 0.1, "values": [*[-1] * 20, -5, *[-1] * 20]}
+    (found,) = signal(["weakStretches", long, natives])
+    assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.5, 2.5)]
 
 
 # --- practice over time

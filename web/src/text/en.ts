@@ -19,7 +19,6 @@ export const en = {
   loadFailed: (what: string) => `The page could not load its model (${what}). Reload it, or come back with a connection.`,
   newVersion: "A newer version of this page is ready.",
   reload: "Reload",
-  offlineReady: "Works offline",
 
   readAloud: "Read this aloud",
   yourText: "Your own text",
@@ -31,7 +30,6 @@ export const en = {
   cancel: "Cancel",
   another: "Another sentence",
   choose: "Choose",
-  listenFor: "Listen for",
   hearNative: "Hear a native",
   hearVoice: "Hear it (computer voice)",
 
@@ -40,12 +38,9 @@ export const en = {
   again: "Record again",
   space: "Space",
   openFile: "Open a recording",
-  dropHere: "Drop the recording to hear what it is worth",
   microphone: "Microphone",
-  defaultMicrophone: "The system’s choice",
   asking: "Allow the microphone in the browser’s question …",
   listening: "Listening. Stops by itself when you do.",
-  meter: "Level",
   loudness: { silent: "Waiting for your voice", quiet: "Too quiet", good: "Good", loud: "Too loud" },
   scoring: "Listening to your take …",
   scoringShare: (percent: string) => `Listening to your take, ${percent} done …`,
@@ -103,7 +98,6 @@ export const en = {
     stretch: (from: string, to: string) => `Listen from ${from} to ${to} s, where it was least native, then say it again.`,
     nothing: "No place stood out. Say it again for a surer answer, or take another sentence.",
     onward: "Well done. Take another sentence.",
-    wordsAbove: "Words in orange sounded least native.",
   },
   change: {
     better: "Better than your last three takes of this sentence, by more than retakes differ.",

@@ -18,7 +18,6 @@ export const fr: Texts = {
   loadFailed: (what) => `La page n’a pas pu charger son modèle (${what}). Rechargez-la, ou revenez avec une connexion.`,
   newVersion: "Une version plus récente de cette page est prête.",
   reload: "Recharger",
-  offlineReady: "Fonctionne hors ligne",
 
   readAloud: "Lisez à voix haute",
   yourText: "Votre texte",
@@ -30,7 +29,6 @@ export const fr: Texts = {
   cancel: "Annuler",
   another: "Une autre phrase",
   choose: "Choisir",
-  listenFor: "À écouter",
   hearNative: "Écouter un natif",
   hearVoice: "Écouter (voix de synthèse)",
 
@@ -39,12 +37,9 @@ export const fr: Texts = {
   again: "Recommencer",
   space: "Espace",
   openFile: "Ouvrir un enregistrement",
-  dropHere: "Déposez l’enregistrement pour savoir ce qu’il vaut",
   microphone: "Micro",
-  defaultMicrophone: "Le choix du système",
   asking: "Autorisez le micro dans la question du navigateur …",
   listening: "J’écoute. L’arrêt se fait tout seul quand vous avez fini.",
-  meter: "Niveau",
   loudness: { silent: "J’attends votre voix", quiet: "Trop faible", good: "Bon", loud: "Trop fort" },
   scoring: "Écoute de votre prise …",
   scoringShare: (percent) => `Écoute de votre prise, ${percent} faits …`,
@@ -102,7 +97,6 @@ export const fr: Texts = {
     stretch: (from, to) => `Écoutez de ${from} à ${to} s, là où c’était le moins natif, puis redites-la.`,
     nothing: "Aucun endroit ne ressort. Redites-la pour une réponse plus sûre, ou prenez une autre phrase.",
     onward: "Bravo. Prenez une autre phrase.",
-    wordsAbove: "Les mots en orange ont sonné le moins natif.",
   },
   change: {
     better: "Mieux que vos trois dernières prises de cette phrase, et de plus que l’écart habituel entre deux prises.",

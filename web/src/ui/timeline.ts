@@ -21,20 +21,26 @@ export function weakness(value: number, natives: Natives): number {
   return Math.min(Math.max((natives.low - value) / (natives.high - natives.low), 0), 1);
 }
 
-/** Up to `count` stretches below the natives' range, the least native first. */
+const SHORTEST = 0.15; // s of a stretch that can be heard by itself
+const LONGEST = 1; // s, beyond which a stretch says no longer where
+
+/** Up to `count` stretches below the natives' range, the least native first; of a long one the least native second. */
 export function weakStretches(frames: Frames, natives: Natives, count = 3): Stretch[] {
   const { start, step, values } = frames;
   const found: (Stretch & { depth: number })[] = [];
   for (let i = 0; i < values.length; i++) {
     if (!(values[i] < natives.low)) continue;
     let last = i;
-    let depth = 0;
-    for (; last < values.length && values[last] < natives.low; last++) depth = Math.max(depth, natives.low - values[last]);
-    found.push({ start: start + i * step, end: start + last * step, depth });
+    let deepest = i;
+    for (; last < values.length && values[last] < natives.low; last++) if (values[last] < values[deepest]) deepest = last;
+    const most = Math.round(LONGEST / step);
+    const first = last - i > most ? Math.min(Math.max(deepest - Math.floor(most / 2), i), last - most) : i;
+    const end = Math.min(first + most, last);
+    found.push({ start: start + first * step, end: start + end * step, depth: natives.low - values[deepest] });
     i = last;
   }
   return found
-    .filter((stretch) => stretch.end - stretch.start >= 0.15)
+    .filter((stretch) => stretch.end - stretch.start >= SHORTEST)
     .sort((a, b) => b.depth - a.depth)
     .slice(0, count);
 }
