@@ -8,7 +8,7 @@ frame, is said.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
-from mmap import ACCESS_COPY, mmap
+from mmap import ACCESS_COPY, MADV_DONTNEED, mmap
 from pathlib import Path
 
 import av
@@ -21,6 +21,7 @@ from accent.mp3 import Frames, find_frames
 
 BLOCK_SECONDS = 10
 MAX_BLOCK = 2**22  # numbers in a block: 16 MB, whatever the rate and the channels
+FORGET = 2**24  # bytes of a mapped file
 SOURCE_RATES = range(4000, 384001)
 MAX_CHANNELS = 64
 # Demuxers that FFmpeg may use: without this list, a playlist inside a "clip" could make it open other files or hosts.
@@ -107,11 +108,14 @@ class _Reader:
     """Bytes as a file for FFmpeg. It has no name, so that the format is told by content alone."""
 
     def __init__(self, data: bytes | mmap) -> None:
-        self.data, self.place = data, 0
+        self.data, self.place, self.kept = data, 0, 0
 
     def read(self, size: int) -> bytes:
         piece = self.data[self.place : self.place + size]
         self.place += len(piece)
+        if piece and isinstance(self.data, mmap) and self.place >= self.kept + FORGET:  # heard: not needed in memory
+            self.data.madvise(MADV_DONTNEED, self.kept, FORGET)
+            self.kept += FORGET
         return piece
 
     def seek(self, offset: int, whence: int = 0) -> int:

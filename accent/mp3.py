@@ -45,7 +45,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
     runs: list[tuple[int, int]] = []
     delay = padding = 0
     begin = 0  # of the present run
-    lengths_stated = data.find(b"Info") >= 0 or data.find(b"Xing") >= 0
+    lengths_stated = False
     while place < len(data):
         frame = _frame(data[place : place + 4])
         if frame:
@@ -53,7 +53,8 @@ def find_frames(data: bytes | mmap) -> Frames | None:
             if end > len(data):
                 cut_off = True
                 break
-            first = first or frame
+            if not first:
+                first, lengths_stated = frame, data.find(b"Info") >= 0 or data.find(b"Xing") >= 0
             if not lengths_stated or data[place + frame.info : place + frame.info + 4] not in (b"Info", b"Xing"):
                 seconds += frame.samples / frame.sample_rate
                 if end - begin < MAX_RUN:
