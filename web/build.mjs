@@ -6,7 +6,16 @@
  */
 
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -15,7 +24,10 @@ import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const { values: options } = parseArgs({
-  options: { model: { type: "string", default: join(here, "model") }, out: { type: "string", default: join(here, "dist") } },
+  options: {
+    model: { type: "string", default: join(here, "model") },
+    out: { type: "string", default: join(here, "dist") },
+  },
 });
 const MODEL = ["ear.onnx", "ear.json"];
 const MAX_FILE = 25 * 2 ** 20; // bytes: what static hosts take
@@ -28,7 +40,8 @@ function fail(message) {
 }
 
 for (const name of MODEL) {
-  if (!existsSync(join(options.model, name))) fail(`${options.model}: no ${name}. Run 'make web', which exports the model`);
+  if (!existsSync(join(options.model, name)))
+    fail(`${options.model}: no ${name}. Run 'make web', which exports the model`);
 }
 rmSync(options.out, { recursive: true, force: true });
 mkdirSync(options.out, { recursive: true });

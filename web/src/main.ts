@@ -146,7 +146,8 @@ addEventListener("hashchange", () => {
 
 /** Space records, unless something else has the keyboard. */
 addEventListener("keydown", (event) => {
-  if (event.code !== "Space" || event.repeat || view() !== "practise" || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.code !== "Space" || event.repeat || view() !== "practise" || event.ctrlKey || event.metaKey || event.altKey)
+    return;
   const at = event.target as HTMLElement;
   if (at.closest("button, a, input, textarea, select, summary, dialog, [role=slider]")) return;
   event.preventDefault();

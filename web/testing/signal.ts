@@ -23,7 +23,8 @@ import { weakStretches } from "../src/ui/timeline";
 type Floats = string;
 
 const floats = (text: Floats) => new Float32Array(new Uint8Array(Buffer.from(text, "base64")).buffer);
-const text = (array: Float32Array): Floats => Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
+const text = (array: Float32Array): Floats =>
+  Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString("base64");
 
 // Takes as the tests write them: sentence, and grade or null, in the order of time.
 const takes = (rows: [string, number | null][]) =>

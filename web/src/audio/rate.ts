@@ -27,7 +27,7 @@ function tag(bytes: Uint8Array, place: number, length: number): string {
 }
 
 function wav(bytes: Uint8Array, view: DataView): number | null {
-  for (let place = 12; place + 16 <= bytes.length; ) {
+  for (let place = 12; place + 16 <= bytes.length;) {
     if (tag(bytes, place, 4) === "fmt ") return view.getUint32(place + 12, true);
     const size = view.getUint32(place + 4, true);
     place += 8 + size + (size % 2);
@@ -52,7 +52,7 @@ const BOXES = ["moov", "trak", "mdia", "minf", "stbl"];
 const SAMPLE_ENTRIES = ["mp4a", "alac", "fLaC", "Opus", "ac-3"];
 
 function mp4(bytes: Uint8Array, view: DataView, from: number, to: number): number | null {
-  for (let place = from; place + 8 <= to; ) {
+  for (let place = from; place + 8 <= to;) {
     const size = view.getUint32(place);
     const length = size === 1 ? Number(view.getBigUint64(place + 8)) : size || to - place;
     const name = tag(bytes, place + 4, 4);
@@ -76,7 +76,7 @@ const CODEC = 0x86;
 const CLUSTER = 0x1f43b675;
 
 function matroska(bytes: Uint8Array, view: DataView, from: number, to: number): number | null {
-  for (let place = from; place < to; ) {
+  for (let place = from; place < to;) {
     const idLength = Math.clz32(bytes[place]) - 23;
     let id = 0;
     for (let i = 0; i < idLength; i++) id = id * 256 + bytes[place + i];

@@ -33,7 +33,14 @@ export interface Card {
   target: string;
   audio: AudioParams;
   high_pass: { step: number; taps: number[] };
-  spectrogram: { n_fft: number; hop_length: number; n_mels: number; fmin_hz: number; fmax_hz: number; range_db: number };
+  spectrogram: {
+    n_fft: number;
+    hop_length: number;
+    n_mels: number;
+    fmin_hz: number;
+    fmax_hz: number;
+    range_db: number;
+  };
   window: number;
   window_hop: number;
   temperature: number;

@@ -2,7 +2,7 @@
 
 import type { Card } from "./card";
 
-/** The waveform without its low band, which is found at every `step`th sample, drawn out in straight lines, and taken away. */
+/** The waveform without its low band, found at every `step`th sample, drawn out in straight lines and taken away. */
 export function highPass(waveform: Float32Array, { step, taps }: Card["high_pass"]): Float32Array {
   const half = (taps.length - 1) / 2;
   const edge = step * (half + 1);

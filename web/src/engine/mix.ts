@@ -12,5 +12,7 @@ export function mix(channels: Float32Array[]): Float32Array {
     (channel, i) => product(channel, channels[loudest]) < OPPOSITE * Math.sqrt(energy[i] * energy[loudest]),
   );
   const signs = opposite.map((is) => (is === opposite[0] ? 1 : -1)); // the first stays
-  return channels[0].map((_, i) => channels.reduce((sum, channel, c) => sum + signs[c] * channel[i], 0) / channels.length);
+  return channels[0].map(
+    (_, i) => channels.reduce((sum, channel, c) => sum + signs[c] * channel[i], 0) / channels.length,
+  );
 }

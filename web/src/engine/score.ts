@@ -52,7 +52,10 @@ export async function score(sound: Sound, ear: Ear, progress: (share: number) =>
 
   const means = Array.from(logits, (sum) => sum / windows.length);
   const value = logOdds(means, temperature, target);
-  const distance = unlikeness(features.map((sum) => sum / windows.length), card.typicality);
+  const distance = unlikeness(
+    features.map((sum) => sum / windows.length),
+    card.typicality,
+  );
   const refused = refusal(measures, distance, expit(value), card.thresholds);
   const probabilities = softmax(means.map((logit) => logit / temperature));
   const languages = Object.fromEntries(classes.map((label, i) => [label, probabilities[i]]));
@@ -61,7 +64,11 @@ export async function score(sound: Sound, ear: Ear, progress: (share: number) =>
   return {
     refused,
     languages,
-    grade: grade(value, windows.map((window) => window.value), card),
+    grade: grade(
+      value,
+      windows.map((window) => window.value),
+      card,
+    ),
     frames: frameValues(windows),
     words: null,
     speech,

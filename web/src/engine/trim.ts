@@ -67,7 +67,7 @@ export function speechFrames(levels: Float64Array, floor: number, silenceDb: num
 
 function withoutShortRuns(mask: boolean[]): boolean[] {
   const kept = mask.slice();
-  for (let start = 0; start < mask.length; ) {
+  for (let start = 0; start < mask.length;) {
     let end = start;
     while (end < mask.length && mask[end] === mask[start]) end++;
     if (mask[start] && end - start < MIN_SPEECH_FRAMES) kept.fill(false, start, end);
@@ -132,9 +132,7 @@ export function trim(recording: Recording, { audio: params, high_pass }: Pick<Ca
 
 /** Whether there is too little in a trimmed recording to go by. */
 export function tooLittle({ waveform, measures }: Trimmed, params: AudioParams): boolean {
-  return (
-    measures.duration_s < params.min_seconds || !measures.speech_s || waveform.length < params.min_seconds * RATE
-  );
+  return measures.duration_s < params.min_seconds || !measures.speech_s || waveform.length < params.min_seconds * RATE;
 }
 
 /** The measures of a recording from those of its pieces: sums of seconds, means over time or over the speech. */

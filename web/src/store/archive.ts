@@ -15,7 +15,9 @@ interface Listed extends Omit<Take, "recording" | "result"> {
 }
 
 export async function exportTakes(takes: Take[]): Promise<Blob> {
-  const names = takes.map((take) => `recordings/${new Date(take.time).toISOString().replace(/[:.]/g, "-")}-${take.id.slice(0, 8)}.wav`);
+  const names = takes.map(
+    (take) => `recordings/${new Date(take.time).toISOString().replace(/[:.]/g, "-")}-${take.id.slice(0, 8)}.wav`,
+  );
   const listed = takes.map(({ recording: _, result: { picture: __, ...result }, ...take }, i): Listed => {
     const frames = result.frames && { ...result.frames, values: Array.from(result.frames.values) };
     return { ...take, recording: names[i], result: { ...result, frames } };
@@ -28,7 +30,9 @@ export async function exportTakes(takes: Take[]): Promise<Blob> {
     files[names[i]] = [new Uint8Array(await take.recording.arrayBuffer()), { level: 0 }];
   }
   return new Promise((resolve, reject) =>
-    zip(files, (error, bytes) => (error ? reject(error) : resolve(new Blob([bytes as BlobPart], { type: "application/zip" })))),
+    zip(files, (error, bytes) =>
+      error ? reject(error) : resolve(new Blob([bytes as BlobPart], { type: "application/zip" })),
+    ),
   );
 }
 

@@ -23,7 +23,9 @@ export class TakeStore {
   private readonly channel = new BroadcastChannel("accent-takes");
 
   constructor(changedElsewhere: () => void) {
-    this.database = openDB<Schema>("accent", 1, { upgrade: (db) => void db.createObjectStore("takes", { keyPath: "id" }) });
+    this.database = openDB<Schema>("accent", 1, {
+      upgrade: (db) => void db.createObjectStore("takes", { keyPath: "id" }),
+    });
     this.channel.onmessage = changedElsewhere;
   }
 

@@ -16,7 +16,8 @@ export const en = {
   intro: (target: string) =>
     `Read a sentence aloud and hear how near you came to a native speaker of ${target}. Your voice stays in this browser.`,
   loading: "Getting the ear ready …",
-  loadFailed: (what: string) => `The page could not load its model (${what}). Reload it, or come back with a connection.`,
+  loadFailed: (what: string) =>
+    `The page could not load its model (${what}). Reload it, or come back with a connection.`,
   newVersion: "A newer version of this page is ready.",
   reload: "Reload",
 
@@ -47,11 +48,13 @@ export const en = {
   reachedLength: "That was 30 seconds, the longest take. Here is what was heard.",
   lostDevice: "The microphone went away while you spoke. This is what it heard before.",
   problems: {
-    denied: "The microphone is not allowed here. Click the symbol left of the page’s address, allow it, and press Record again; or open a recording instead.",
+    denied:
+      "The microphone is not allowed here. Click the symbol left of the page’s address, allow it, and press Record again; or open a recording instead.",
     none: "No microphone was found. Plug one in and press Record again; or open a recording instead.",
     busy: "The microphone could not be started: another program may hold it. Close that one and press Record again.",
     lost: "The microphone went away. Plug it in and press Record again.",
-    unsupported: "This browser does not let this page record. Open a recording instead, or try a newer browser (over https).",
+    unsupported:
+      "This browser does not let this page record. Open a recording instead, or try a newer browser (over https).",
   } satisfies Record<MicrophoneProblem, string>,
   unreadable: (name: string) =>
     `${name} could not be read as sound. This browser plays WAV, MP3, M4A, Ogg, FLAC and WebM as a rule, whole and not protected.`,
@@ -88,14 +91,16 @@ export const en = {
       "too noisy": `Too noisy: your voice is ${number(found)} dB above the noise, ${number(needed)} are needed. Go to a quieter place, or nearer to the microphone.`,
       clipped: `Distorted: ${number(100 * found, 1)}% of the sound is cut off at the top. Turn the microphone down, or step back from it.`,
       muffled: `Muffled: nothing above ${number(found)} Hz, ${number(needed)} are needed. Use another microphone, and no headset in telephone mode.`,
-      "unlike speech": "This does not sound like the clear, single voices that it knows. Record one voice, near the microphone, with no music behind it.",
+      "unlike speech":
+        "This does not sound like the clear, single voices that it knows. Record one voice, near the microphone, with no music behind it.",
       "too close to call": "Too close to call. Record a little more, or another sentence.",
     };
     return reasons[refusal.kind];
   },
   next: {
     word: (word: string) => `Listen to “${word}”, then say the sentence again.`,
-    stretch: (from: string, to: string) => `Listen from ${from} to ${to} s, where it was least native, then say it again.`,
+    stretch: (from: string, to: string) =>
+      `Listen from ${from} to ${to} s, where it was least native, then say it again.`,
     nothing: "No place stood out. Say it again for a surer answer, or take another sentence.",
     onward: "Well done. Take another sentence.",
   },
@@ -160,10 +165,22 @@ export const en = {
   cardFoot: (target: string) => `Accent · ${target}`,
 
   about: [
-    ["What it answers", "How near the sounds of your recording come to those of natives who were recorded in the same way. Not whether you are understood, and not your grammar."],
-    ["How", "A small neural network listens to your take in windows of a second or two. Your take gets a place among recordings of natives; where it cannot tell, it says so and gives no number."],
-    ["What stays here", "Everything. The network runs in your browser, also offline. Nothing that you say or type leaves this device; takes are kept in this browser until you delete them."],
-    ["What to distrust", "A short take says little: three sentences say more than one. A bad microphone sounds like an accent. Two takes always differ a little, so the page calls a take better only where it is more than that."],
+    [
+      "What it answers",
+      "How near the sounds of your recording come to those of natives who were recorded in the same way. Not whether you are understood, and not your grammar.",
+    ],
+    [
+      "How",
+      "A small neural network listens to your take in windows of a second or two. Your take gets a place among recordings of natives; where it cannot tell, it says so and gives no number.",
+    ],
+    [
+      "What stays here",
+      "Everything. The network runs in your browser, also offline. Nothing that you say or type leaves this device; takes are kept in this browser until you delete them.",
+    ],
+    [
+      "What to distrust",
+      "A short take says little: three sentences say more than one. A bad microphone sounds like an accent. Two takes always differ a little, so the page calls a take better only where it is more than that.",
+    ],
   ] as [string, string][],
   aboutTitle: "How it works",
   licences: "Licences of the fonts and libraries in this page",

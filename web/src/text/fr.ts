@@ -46,18 +46,21 @@ export const fr: Texts = {
   reachedLength: "30 secondes, c’est la prise la plus longue. Voici ce qui a été entendu.",
   lostDevice: "Le micro a disparu pendant que vous parliez. Voici ce qu’il a entendu avant.",
   problems: {
-    denied: "Le micro n’est pas autorisé ici. Cliquez sur le symbole à gauche de l’adresse, autorisez-le, puis appuyez de nouveau sur Enregistrer ; ou ouvrez un enregistrement.",
+    denied:
+      "Le micro n’est pas autorisé ici. Cliquez sur le symbole à gauche de l’adresse, autorisez-le, puis appuyez de nouveau sur Enregistrer ; ou ouvrez un enregistrement.",
     none: "Aucun micro trouvé. Branchez-en un et appuyez de nouveau sur Enregistrer ; ou ouvrez un enregistrement.",
     busy: "Le micro n’a pas démarré : un autre programme l’occupe peut-être. Fermez-le et appuyez de nouveau sur Enregistrer.",
     lost: "Le micro a disparu. Rebranchez-le et appuyez de nouveau sur Enregistrer.",
-    unsupported: "Ce navigateur ne laisse pas cette page enregistrer. Ouvrez plutôt un enregistrement, ou prenez un navigateur plus récent (en https).",
+    unsupported:
+      "Ce navigateur ne laisse pas cette page enregistrer. Ouvrez plutôt un enregistrement, ou prenez un navigateur plus récent (en https).",
   },
   unreadable: (name) =>
     `${name} n’a pas pu être lu comme un son. Ce navigateur lit en général WAV, MP3, M4A, Ogg, FLAC et WebM, entiers et sans protection.`,
   rateAssumed: "Ce fichier n’indique pas sa fréquence d’échantillonnage. Elle a été supposée de 48 000 Hz.",
   tooLongToKeep: "Plus de cinq minutes : évalué, mais pas gardé dans vos progrès.",
   failed: (what) => `Quelque chose a échoué pendant l’écoute (${what}). Rechargez la page et essayez encore.`,
-  storageFailed: "Ce navigateur n’a pas laissé la page garder la prise. Elle sera perdue quand vous partirez ; exportez-la avant.",
+  storageFailed:
+    "Ce navigateur n’a pas laissé la page garder la prise. Elle sera perdue quand vous partirez ; exportez-la avant.",
 
   caution: (target, voices, low) =>
     `Un premier modèle, pas un juge : il a été testé sur ${voices} voix en ${target}. Entre un natif et un étranger, il se peut qu’il n’ait raison que ${low} du temps. Écoutez et comparez ; ne prenez pas son verdict pour une note.`,
@@ -87,7 +90,8 @@ export const fr: Texts = {
       "too noisy": `Trop de bruit : votre voix est ${number(found)} dB au-dessus du bruit, il en faut ${number(needed)}. Allez dans un endroit plus calme, ou plus près du micro.`,
       clipped: `Saturé : ${number(100 * found, 1)} % du son est coupé au maximum. Baissez le micro, ou éloignez-vous-en.`,
       muffled: `Étouffé : rien au-dessus de ${number(found)} Hz, il en faut ${number(needed)}. Prenez un autre micro, sans casque en mode téléphone.`,
-      "unlike speech": "Cela ne ressemble pas aux voix claires et seules que le modèle connaît. Enregistrez une seule voix, près du micro, sans musique derrière.",
+      "unlike speech":
+        "Cela ne ressemble pas aux voix claires et seules que le modèle connaît. Enregistrez une seule voix, près du micro, sans musique derrière.",
       "too close to call": "Trop serré pour trancher. Enregistrez un peu plus, ou une autre phrase.",
     };
     return reasons[refusal.kind];
@@ -100,7 +104,8 @@ export const fr: Texts = {
   },
   change: {
     better: "Mieux que vos trois dernières prises de cette phrase, et de plus que l’écart habituel entre deux prises.",
-    worse: "Plus bas que vos trois dernières prises de cette phrase, et de plus que l’écart habituel entre deux prises.",
+    worse:
+      "Plus bas que vos trois dernières prises de cette phrase, et de plus que l’écart habituel entre deux prises.",
   },
   timeline: "Votre prise dans le temps",
   timelineHelp: "Les flèches déplacent, Entrée écoute à partir de là",
@@ -159,10 +164,22 @@ export const fr: Texts = {
   cardFoot: (target) => `Accent · ${target}`,
 
   about: [
-    ["À quoi elle répond", "À quel point les sons de votre enregistrement se rapprochent de ceux de natifs enregistrés de la même façon. Pas si l’on vous comprend, ni votre grammaire."],
-    ["Comment", "Un petit réseau de neurones écoute votre prise par fenêtres d’une à deux secondes. Votre prise reçoit une place parmi des enregistrements de natifs ; là où il ne peut pas trancher, il le dit et ne donne aucun chiffre."],
-    ["Ce qui reste ici", "Tout. Le réseau tourne dans votre navigateur, même hors ligne. Rien de ce que vous dites ou tapez ne quitte cet appareil ; les prises sont gardées dans ce navigateur jusqu’à ce que vous les effaciez."],
-    ["De quoi se méfier", "Une prise courte dit peu : trois phrases en disent plus qu’une. Un mauvais micro sonne comme un accent. Deux prises diffèrent toujours un peu ; la page ne dit donc mieux que lorsque l’écart est plus grand."],
+    [
+      "À quoi elle répond",
+      "À quel point les sons de votre enregistrement se rapprochent de ceux de natifs enregistrés de la même façon. Pas si l’on vous comprend, ni votre grammaire.",
+    ],
+    [
+      "Comment",
+      "Un petit réseau de neurones écoute votre prise par fenêtres d’une à deux secondes. Votre prise reçoit une place parmi des enregistrements de natifs ; là où il ne peut pas trancher, il le dit et ne donne aucun chiffre.",
+    ],
+    [
+      "Ce qui reste ici",
+      "Tout. Le réseau tourne dans votre navigateur, même hors ligne. Rien de ce que vous dites ou tapez ne quitte cet appareil ; les prises sont gardées dans ce navigateur jusqu’à ce que vous les effaciez.",
+    ],
+    [
+      "De quoi se méfier",
+      "Une prise courte dit peu : trois phrases en disent plus qu’une. Un mauvais micro sonne comme un accent. Deux prises diffèrent toujours un peu ; la page ne dit donc mieux que lorsque l’écart est plus grand.",
+    ],
   ],
   aboutTitle: "Comment ça marche",
   licences: "Licences des polices et bibliothèques de cette page",

@@ -32,7 +32,9 @@ export class Numbers {
   }
 
   number = (value: number, digits = 0): string =>
-    new Intl.NumberFormat(this.language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+    new Intl.NumberFormat(this.language, { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(
+      value,
+    );
 
   percent = (share: number): string =>
     new Intl.NumberFormat(this.language, { style: "percent", maximumFractionDigits: 0 }).format(share);
@@ -44,5 +46,7 @@ export class Numbers {
     new Intl.DateTimeFormat(this.place, { dateStyle: "medium", timeStyle: "short" }).format(time);
 
   bytes = (count: number): string =>
-    new Intl.NumberFormat(this.language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 }).format(count / 1e6);
+    new Intl.NumberFormat(this.language, { style: "unit", unit: "megabyte", maximumFractionDigits: 1 }).format(
+      count / 1e6,
+    );
 }

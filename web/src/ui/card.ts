@@ -19,7 +19,12 @@ export async function showCard(app: App, take: Take): Promise<void> {
   const { grade } = take.result;
   if (!grade || !app.model) return;
   await Promise.all([document.fonts.load(`56px ${SERIF}`), document.fonts.load(`600 28px ${SANS}`)]);
-  const canvas = h("canvas", { width: WIDTH, height: HEIGHT, role: "img", "aria-label": say.cardAlt(say.verdict[grade.verdict]) });
+  const canvas = h("canvas", {
+    width: WIDTH,
+    height: HEIGHT,
+    role: "img",
+    "aria-label": say.cardAlt(say.verdict[grade.verdict]),
+  });
   draw(canvas, app, take, grade, app.model.natives);
   const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!), "image/png"));
   const file = new File([blob], "accent.png", { type: "image/png" });
@@ -32,9 +37,18 @@ export async function showCard(app: App, take: Take): Promise<void> {
     h(
       "div",
       { class: "actions" },
-      h("button", { type: "button", class: "soft filled", onclick: () => save(blob, "accent.png") }, icon("download"), say.download),
+      h(
+        "button",
+        { type: "button", class: "soft filled", onclick: () => save(blob, "accent.png") },
+        icon("download"),
+        say.download,
+      ),
       navigator.canShare?.({ files: [file] }) &&
-        h("button", { type: "button", class: "soft", onclick: () => void navigator.share({ files: [file] }).catch(() => {}) }, say.share),
+        h(
+          "button",
+          { type: "button", class: "soft", onclick: () => void navigator.share({ files: [file] }).catch(() => {}) },
+          say.share,
+        ),
       h("button", { type: "button", class: "soft", onclick: () => dialog.close() }, say.close),
     ),
   );

@@ -324,7 +324,12 @@ export class Practise {
           say.another,
         ),
         this.picker(),
-        h("button", { type: "button", class: "soft", id: "write", onclick: () => this.write() }, icon("pencil"), say.writeOwn),
+        h(
+          "button",
+          { type: "button", class: "soft", id: "write", onclick: () => this.write() },
+          icon("pencil"),
+          say.writeOwn,
+        ),
       ),
     );
   }
@@ -352,10 +357,22 @@ export class Practise {
       const name = sentence.difficulty?.name[app.language] ?? app.say.corpus;
       let group = groups.get(name);
       if (!group) groups.set(name, (group = h("optgroup", { label: name })));
-      group.append(h("option", { value: i, selected: sentence === session.sentence }, typeset(sentence.text, LOCALES[app.model?.target ?? ""] ?? "")));
+      group.append(
+        h(
+          "option",
+          { value: i, selected: sentence === session.sentence },
+          typeset(sentence.text, LOCALES[app.model?.target ?? ""] ?? ""),
+        ),
+      );
     }
     select.append(...groups.values());
-    return h("span", { class: "picker soft" }, icon("list"), h("span", { "aria-hidden": "true" }, app.say.choose), select);
+    return h(
+      "span",
+      { class: "picker soft" },
+      icon("list"),
+      h("span", { "aria-hidden": "true" }, app.say.choose),
+      select,
+    );
   }
 
   private write(): void {

@@ -51,14 +51,24 @@ export function renderProgress(app: App, actions: ProgressActions): HTMLElement 
       takes.length > 0 &&
         h(
           "button",
-          { type: "button", class: "soft", id: "export", onclick: async () => save(await exportTakes(app.takes), "accent.zip") },
+          {
+            type: "button",
+            class: "soft",
+            id: "export",
+            onclick: async () => save(await exportTakes(app.takes), "accent.zip"),
+          },
           icon("download"),
           say.export,
         ),
       h("button", { type: "button", class: "soft", onclick: () => file.click() }, icon("file"), say.import),
       file,
       takes.length > 0 &&
-        h("button", { type: "button", class: "soft danger", id: "delete-all", onclick: () => confirmDelete(app) }, icon("bin"), say.deleteAll),
+        h(
+          "button",
+          { type: "button", class: "soft danger", id: "delete-all", onclick: () => confirmDelete(app) },
+          icon("bin"),
+          say.deleteAll,
+        ),
     ),
     notice,
     h("ol", { class: "lines" }, ...lines(takes).map((line) => renderLine(app, line, actions))),
@@ -83,7 +93,12 @@ function renderLine(app: App, line: Line, actions: ProgressActions): HTMLElement
       h("summary", {}, icon("chevron"), say.takesCount(line.takes.length)),
       h("ul", { class: "takes" }, ...[...line.takes].reverse().map((take) => renderTake(app, take, actions))),
       line.text !== null &&
-        h("button", { type: "button", class: "soft", onclick: () => actions.practise(line) }, icon("microphone"), say.practiseThis),
+        h(
+          "button",
+          { type: "button", class: "soft", onclick: () => actions.practise(line) },
+          icon("microphone"),
+          say.practiseThis,
+        ),
     ),
   );
 }
@@ -102,9 +117,18 @@ function renderTake(app: App, take: Take, actions: ProgressActions): HTMLElement
     h("button", { type: "button", class: "round", "aria-label": `${say.play}, ${when}`, onclick: play }, icon("play")),
     h(
       "button",
-      { type: "button", class: "take-name", onclick: () => actions.open(take), "aria-label": `${say.openTake}, ${when}` },
+      {
+        type: "button",
+        class: "take-name",
+        onclick: () => actions.open(take),
+        "aria-label": `${say.openTake}, ${when}`,
+      },
       h("span", { class: "when" }, when),
-      h("span", { class: `what ${grade?.verdict ?? "refused"}` }, grade ? say.verdict[grade.verdict] : say.verdict.refused),
+      h(
+        "span",
+        { class: `what ${grade?.verdict ?? "refused"}` },
+        grade ? say.verdict[grade.verdict] : say.verdict.refused,
+      ),
     ),
     h(
       "button",
@@ -140,9 +164,17 @@ function chart(app: App, line: Line, natives: Natives): SVGElement | null {
   return svg(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": label },
-    svg("rect", { x: 0, width: WIDTH, y: y(natives.high), height: y(natives.low) - y(natives.high), rx: 6, class: "range" }),
+    svg("rect", {
+      x: 0,
+      width: WIDTH,
+      y: y(natives.high),
+      height: y(natives.low) - y(natives.high),
+      rx: 6,
+      class: "range",
+    }),
     svg("text", { x: WIDTH - 8, y: y(natives.high) + 14, "text-anchor": "end", class: "label" }, say.stripNatives),
-    values.length > 1 && svg("polyline", { points: values.map((value, i) => `${x(i)},${y(value)}`).join(" "), class: "path" }),
+    values.length > 1 &&
+      svg("polyline", { points: values.map((value, i) => `${x(i)},${y(value)}`).join(" "), class: "path" }),
     ...grades.map((grade, i) =>
       svg(
         "circle",

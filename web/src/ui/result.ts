@@ -89,10 +89,22 @@ function listening(app: App, model: Model, shown: Shown, onward: () => void): HT
     if (whose !== "native") await player.play(url, stretch);
     if (whose !== "mine") await hearOther(text);
   };
-  const line = timeline(sound, frames, model.natives, say, numbers, (seconds) => void hear({ start: seconds, end: Infinity }, null));
+  const line = timeline(
+    sound,
+    frames,
+    model.natives,
+    say,
+    numbers,
+    (seconds) => void hear({ start: seconds, end: Infinity }, null),
+  );
   const playButton = h(
     "button",
-    { type: "button", class: "soft filled", id: "play", onclick: () => (player.playing ? player.stop() : void hear(null, null)) },
+    {
+      type: "button",
+      class: "soft filled",
+      id: "play",
+      onclick: () => (player.playing ? player.stop() : void hear(null, null)),
+    },
     icon("play"),
     h("span", {}, say.play),
   );
@@ -200,7 +212,8 @@ const UNITS: Partial<Record<keyof Measures, (value: number, app: App) => string>
   speech_s: (value, { numbers }) => `${numbers.number(value, 1)} s`,
   loudness_dbfs: (value, { numbers }) => `${numbers.number(value)} dBFS`,
   snr_db: (value, { numbers }) => `${numbers.number(value)} dB`,
-  clipped_fraction: (value, { numbers, language }) => typeset(`${numbers.number(100 * value, 1)}${language === "fr" ? " " : ""}%`, language),
+  clipped_fraction: (value, { numbers, language }) =>
+    typeset(`${numbers.number(100 * value, 1)}${language === "fr" ? " " : ""}%`, language),
   bandwidth_hz: (value, { numbers }) => `${numbers.number(value)} Hz`,
   source_rate_hz: (value, { numbers }) => `${numbers.number(value)} Hz`,
 };
@@ -227,7 +240,12 @@ function details(app: App, { take }: Shown): HTMLElement {
         { class: "shares" },
         ...shares.flatMap(([label, share]) => [
           h("dt", {}, say.name[label] ?? label),
-          h("dd", {}, h("meter", { value: share, min: 0, max: 1, "aria-label": say.name[label] ?? label }), numbers.percent(share)),
+          h(
+            "dd",
+            {},
+            h("meter", { value: share, min: 0, max: 1, "aria-label": say.name[label] ?? label }),
+            numbers.percent(share),
+          ),
         ]),
       ),
     h("h3", {}, say.measures),
@@ -248,7 +266,12 @@ function actions(app: App, { take }: Shown): HTMLElement {
     "div",
     { class: "actions" },
     take.result.grade &&
-      h("button", { type: "button", class: "soft", id: "make-card", onclick: () => void showCard(app, take) }, icon("card"), say.makeCard),
+      h(
+        "button",
+        { type: "button", class: "soft", id: "make-card", onclick: () => void showCard(app, take) },
+        icon("card"),
+        say.makeCard,
+      ),
     h(
       "button",
       {

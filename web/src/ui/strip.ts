@@ -37,7 +37,12 @@ export function strip(natives: Natives, grade: Grade, say: Texts): SVGSVGElement
   const labelX = Math.min(Math.max(place, 40), width - 40);
   return svg(
     "svg",
-    { viewBox: `0 0 ${width} ${HEIGHT}`, class: "strip", role: "img", "aria-label": say.stripLabel(say.place(grade.percentile)) },
+    {
+      viewBox: `0 0 ${width} ${HEIGHT}`,
+      class: "strip",
+      role: "img",
+      "aria-label": say.stripLabel(say.place(grade.percentile)),
+    },
     svg("rect", { x: left, y: 10, width: right - left, height: BASE - 10, rx: 8, class: "range" }),
     svg("line", { x1: SIDE / 2, x2: width - SIDE / 2, y1: BASE, y2: BASE, class: "axis" }),
     ...dots,

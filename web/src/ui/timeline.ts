@@ -32,7 +32,8 @@ export function weakStretches(frames: Frames, natives: Natives, count = 3): Stre
     if (!(values[i] < natives.low)) continue;
     let last = i;
     let deepest = i;
-    for (; last < values.length && values[last] < natives.low; last++) if (values[last] < values[deepest]) deepest = last;
+    for (; last < values.length && values[last] < natives.low; last++)
+      if (values[last] < values[deepest]) deepest = last;
     const most = Math.round(LONGEST / step);
     const first = last - i > most ? Math.min(Math.max(deepest - Math.floor(most / 2), i), last - most) : i;
     const end = Math.min(first + most, last);
@@ -62,7 +63,10 @@ export function timeline(
 
   const weak = frames ? weakStretches(frames, natives) : [];
   const describe = weak
-    .map((stretch) => `${say.leastNative}: ${say.stretch(numbers.number(stretch.start, 1), numbers.number(stretch.end, 1))}`)
+    .map(
+      (stretch) =>
+        `${say.leastNative}: ${say.stretch(numbers.number(stretch.start, 1), numbers.number(stretch.end, 1))}`,
+    )
     .join(". ");
   const element = h(
     "div",
