@@ -1,6 +1,7 @@
 """What the tests of the learner's page share: its packages, its build, and its signal path on the command line."""
 
 import base64
+import fcntl
 import json
 import shutil
 import subprocess
@@ -25,10 +26,12 @@ def node(*command: str | Path, cwd: Path = WEB, **options) -> subprocess.Complet
 
 
 def packages() -> None:
-    """Install what package-lock.json names, unless it is there."""
-    stamp = WEB / "node_modules" / ".package-lock.json"
-    if not stamp.exists() or stamp.stat().st_mtime < (WEB / "package-lock.json").stat().st_mtime:
-        node("npm", "ci")
+    """Install what package-lock.json names, unless it is there; one test process at a time."""
+    lock, stamp = WEB / "package-lock.json", WEB / "node_modules" / ".package-lock.json"
+    with open(lock) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.stat().st_mtime < lock.stat().st_mtime:
+            node("npm", "ci", "--no-audit", "--no-fund")
 
 
 def build_page(model: Path, metrics: Path, folder: Path) -> Path:
