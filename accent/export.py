@@ -148,7 +148,7 @@ def evidence(evaluation: Path, target: str) -> dict:
     """On how much the model's figures rest: voices and clips of the target's test split, and the ROC AUC."""
     try:
         metrics = json.loads(evaluation.read_text(encoding="utf-8"))
-        low, high = metrics["interval"]["clip"]["roc_auc"]
+        low, high = metrics["interval"]["clip"]["roc_auc"] or (None, None)  # of few voices it is not known
         return {
             "voices": metrics["speakers_of"][target],
             "clips": metrics["clips_of"][target],

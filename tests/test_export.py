@@ -135,6 +135,13 @@ def test_the_page_is_told_of_thresholds_natives_and_evidence(folder):
     }  # fmt: skip
 
 
+def test_an_interval_that_is_not_known_is_told_as_such(folder, tmp_path):
+    metrics = METRICS | {"interval": {"clip": {"roc_auc": None}}}
+    (tmp_path / "evaluation.json").write_text(json.dumps(metrics))
+    evidence = describe(load_model(folder)[1], folder, tmp_path / "evaluation.json")["evidence"]
+    assert (evidence["roc_auc"], evidence["roc_auc_low"], evidence["roc_auc_high"]) == (0.9, None, None)
+
+
 def test_what_does_not_belong_together_is_one_line(folder, tmp_path):
     _, card = load_model(folder)
     with pytest.raises(InputError, match=r"nowhere.json: no metrics of this model .* Run 'dvc repro evaluate'"):

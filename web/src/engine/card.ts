@@ -22,8 +22,8 @@ export interface Evidence {
   voices: number;
   clips: number;
   roc_auc: number;
-  roc_auc_low: number;
-  roc_auc_high: number;
+  roc_auc_low: number | null; // ends of the 95% interval, null where too few voices were tested to know them
+  roc_auc_high: number | null;
 }
 
 export interface Card {

@@ -63,8 +63,12 @@ export const en = {
   failed: (what: string) => `Something went wrong while listening (${what}). Reload the page and try once more.`,
   storageFailed: "This browser did not let the page keep the take. It is lost when you leave; export it before.",
 
-  caution: (target: string, voices: number, low: string) =>
-    `A first model, not a judge: it was tested on ${voices} ${target} ${voices === 1 ? "voice" : "voices"}. Between a native and a stranger it may be right as rarely as ${low} of the time. Listen and compare; do not take its verdict as a grade.`,
+  caution: (target: string, voices: number, low: string | null) =>
+    `A first model, not a judge: it was tested on ${voices} ${target} ${voices === 1 ? "voice" : "voices"}. ` +
+    (low === null
+      ? "How often it is right between a native and a stranger is not known. "
+      : `Between a native and a stranger it may be right as rarely as ${low} of the time. `) +
+    "Listen and compare; do not take its verdict as a grade.",
   verdict: {
     within: "Within the range of natives",
     near: "Near the range of natives",
@@ -184,8 +188,10 @@ export const en = {
   ] as [string, string][],
   aboutTitle: "How it works",
   licences: "Licences of the fonts and libraries in this page",
-  evidence: (target: string, voices: number, clips: number, auc: string, low: string, high: string) =>
-    `This model was tested on ${clips} recordings of ${voices} ${target} ${voices === 1 ? "voice" : "voices"} that it had never met. Of a pair of a native and a stranger it picked the native ${auc} of the time (95% interval: ${low} to ${high}).`,
+  evidence: (target: string, voices: number, clips: number, auc: string, interval: [string, string] | null) =>
+    `This model was tested on ${clips} recordings of ${voices} ${target} ${voices === 1 ? "voice" : "voices"} that it had never met. ` +
+    `Of a pair of a native and a stranger it picked the native ${auc} of the time ` +
+    (interval ? `(95% interval: ${interval[0]} to ${interval[1]}).` : "(of so few voices, its interval is not known)."),
 };
 
 export type Texts = typeof en;

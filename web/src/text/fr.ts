@@ -63,7 +63,11 @@ export const fr: Texts = {
     "Ce navigateur n’a pas laissé la page garder la prise. Elle sera perdue quand vous partirez ; exportez-la avant.",
 
   caution: (target, voices, low) =>
-    `Un premier modèle, pas un juge : il a été testé sur ${voices} voix en ${target}. Entre un natif et un étranger, il se peut qu’il n’ait raison que ${low} du temps. Écoutez et comparez ; ne prenez pas son verdict pour une note.`,
+    `Un premier modèle, pas un juge : il a été testé sur ${voices} voix en ${target}. ` +
+    (low === null
+      ? "On ne sait pas à quelle fréquence il a raison entre un natif et un étranger. "
+      : `Entre un natif et un étranger, il se peut qu’il n’ait raison que ${low} du temps. `) +
+    "Écoutez et comparez ; ne prenez pas son verdict pour une note.",
   verdict: {
     within: "Dans l’étendue des natifs",
     near: "Proche des natifs",
@@ -183,6 +187,10 @@ export const fr: Texts = {
   ],
   aboutTitle: "Comment ça marche",
   licences: "Licences des polices et bibliothèques de cette page",
-  evidence: (target, voices, clips, auc, low, high) =>
-    `Ce modèle a été testé sur ${clips} enregistrements de ${voices} voix en ${target} qu’il n’avait jamais rencontrées. Entre un natif et un étranger, il a reconnu le natif ${auc} du temps (intervalle à 95 % : de ${low} à ${high}).`,
+  evidence: (target, voices, clips, auc, interval) =>
+    `Ce modèle a été testé sur ${clips} enregistrements de ${voices} voix en ${target} qu’il n’avait jamais rencontrées. ` +
+    `Entre un natif et un étranger, il a reconnu le natif ${auc} du temps ` +
+    (interval
+      ? `(intervalle à 95 % : de ${interval[0]} à ${interval[1]}).`
+      : "(pour si peu de voix, l’intervalle n’est pas connu)."),
 };

@@ -9,7 +9,9 @@ export function renderAbout(app: App): HTMLElement {
     if (!model) return null;
     const { voices, clips, roc_auc: auc, roc_auc_low: low, roc_auc_high: high } = model.evidence;
     const name = say.name[model.target] ?? model.target;
-    return say.evidence(name, voices, clips, numbers.percent(auc), numbers.percent(low), numbers.percent(high));
+    const interval: [string, string] | null =
+      low === null || high === null ? null : [numbers.percent(low), numbers.percent(high)];
+    return say.evidence(name, voices, clips, numbers.percent(auc), interval);
   };
   const evidence = rests();
   return h(

@@ -21,7 +21,7 @@ const LOW_AUC = 0.8; // lower end of the interval: below this the model may be l
 
 /** Whether the model has not earned a verdict yet. */
 export function isUnproven({ voices, roc_auc_low: low }: Evidence): boolean {
-  return voices < FEW_VOICES || low < LOW_AUC;
+  return voices < FEW_VOICES || low === null || low < LOW_AUC;
 }
 
 export function renderResult(app: App, shown: Shown, onward: () => void): HTMLElement[] {
@@ -59,7 +59,8 @@ export function renderResult(app: App, shown: Shown, onward: () => void): HTMLEl
 
 function cautionOf(app: App, { evidence, target }: Model): HTMLElement {
   const { say, numbers } = app;
-  const text = say.caution(say.name[target] ?? target, evidence.voices, numbers.percent(evidence.roc_auc_low));
+  const low = evidence.roc_auc_low;
+  const text = say.caution(say.name[target] ?? target, evidence.voices, low === null ? null : numbers.percent(low));
   return h("p", { class: "caution" }, icon("warning"), h("span", {}, text));
 }
 
