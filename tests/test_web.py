@@ -24,6 +24,7 @@ from accent.score import Scorer
 from tests.conftest import FIRST_STAGES, ROOT, run, sample_clips, set_params, stage, write_release
 from tests.web import WEB, build_page
 
+expect.set_options(timeout=30_000)
 RATE = 16000
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -491,6 +492,16 @@ def test_it_speaks_french_and_keeps_the_take_over_a_change_of_language(browser, 
         page.reload()
         page.wait_for_selector("body[data-ready=yes]")
         assert page.evaluate("document.documentElement.lang") == "en"  # kept
+
+
+def test_a_change_of_language_while_a_file_is_heard_loses_nothing(browser, address, tmp_path):
+    file = tmp_path / "minutes.wav"
+    sf.write(file, np.tile(speech(0, 8), 20)[: 180 * RATE], RATE)
+    with opened(browser, address) as page:
+        page.set_input_files("#file", file)
+        page.wait_for_selector("#status:has-text('Listening')")
+        page.click("#language")
+        expect(page.locator(".outcome")).to_contain_text("Enregistrement\u00a0: minutes.wav")
 
 
 def test_one_s_own_text_can_be_read(browser, address):

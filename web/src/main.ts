@@ -107,7 +107,7 @@ function renderView(): void {
   main.dataset.view = name;
   if (name === "practise") {
     if (!practise) {
-      practise = new Practise(app, session, app.takes.length === 0);
+      practise = new Practise(app, session, app.takes.length === 0, () => practise?.showResult());
       if (app.model || failure !== null) practise.modelReady(failure);
     } else practise.renderOutcome();
     main.replaceChildren(practise.element);

@@ -40,6 +40,7 @@ export class Practise {
     private readonly app: App,
     private readonly session: Session,
     firstVisit: boolean,
+    private readonly scored: () => void, // shows the take in the view of now: the language may have changed meanwhile
   ) {
     const { say } = app;
     this.recordButton = h(
@@ -244,9 +245,8 @@ export class Practise {
         app.store.add(take).catch(() => this.warn(app.say.storageFailed));
       }
       this.session.show({ take, sound: toMono(heard), url: URL.createObjectURL(recording), note });
-      this.renderOutcome();
+      this.scored();
       performance.measure("verdict", { start }); // for benchmarks/page.py
-      this.bringIntoView();
       const { grade, refused } = result;
       app.announce(
         grade
@@ -261,8 +261,10 @@ export class Practise {
     }
   }
 
-  /** Scroll to the result where it lies below the screen. */
-  private bringIntoView(): void {
+  /** Show the result of a new take, and scroll to it where it lies below the screen. */
+  showResult(): void {
+    this.renderOutcome();
+    this.renderRecord();
     const verdict = document.getElementById("verdict");
     if (verdict && verdict.getBoundingClientRect().bottom > 0.7 * innerHeight) {
       this.recordButton.closest("section")!.scrollIntoView({ block: "start" });
