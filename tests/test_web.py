@@ -442,7 +442,7 @@ def test_a_card_is_a_picture_of_this_device(browser, address):
         width, height = (int.from_bytes(content[place : place + 4], "big") for place in (16, 20))
         assert (width, height) == (1200, 630)
         page.keyboard.press("Escape")
-        assert page.locator("dialog").count() == 0
+        expect(page.locator("dialog")).to_have_count(0)
 
 
 def test_it_works_without_a_connection_after_the_first_visit(browser, address):
