@@ -21,9 +21,12 @@ from accent.reading import (
 
 SILENCE_DB = 40  # below the loudest frame no frame is speech (accent.audio.speech_frames)
 LETTERS_A_SECOND = (2.0, 30.0)
-MAX_DISTANCE = 0.86  # of Whisper's 4th layer: between texts that were spoken and others of the same length
+MAX_DISTANCE = (
+    0.85  # Whisper's 4th layer: 5% of the texts that were spoken lie above, 5% of others of their length below
+)
 PAUSE_FRAMES = 3  # of silence between two frames of speech: 60 ms or less is a plosive's closure
-SNAP_FRAMES = 5  # of speech, 100 ms, by which a boundary moves to a pause
+BETWEEN_WORDS = 0.9  # distance of what is said between two words and not in the text: as two sounds that differ
+PAUSE_IN_WORD = 3.0  # distance of a pause and a frame in a word: rather between words than within one
 
 Encode = Callable[[np.ndarray], Tensor]  # a waveform (int16, 16 kHz) -> its frames (count, dimensions), 50 a second
 
@@ -59,25 +62,38 @@ def carry_words(take: np.ndarray, reading: Reading, encode: Encode) -> list[Word
     """The words of another reading of the same sentence, at their times in the take.
 
     Dynamic time warping (librosa's) over the cosine distance of the frames that hold speech, standardised by recording.
+    Neighbours meet in the middle between their frames; a word ends before a pause and begins after it.
     Raises `InputError` if the two are so far apart that they do not say the same.
     """
     ours, theirs = _speech(take), _speech(reading.waveform)
+    if not len(ours) or not len(theirs):
+        raise InputError(
+            f"no speech in the {'reading' if len(ours) else 'take'}. Record it again, closer to the microphone"
+        )
     distance = 1 - _unit_frames(take, ours, encode) @ _unit_frames(reading.waveform, theirs, encode).T
+    pauses = np.flatnonzero(np.diff(ours) > PAUSE_FRAMES) + 1
+    starts = np.searchsorted(theirs, np.rint([word.start / FRAME_SECONDS for word in reading.words[1:]]))
+    # Between words a column more, for a pause or what the text has not; at a pause a row more, which belongs there.
+    distance = np.insert(np.insert(distance, starts, BETWEEN_WORDS, axis=1), pauses, PAUSE_IN_WORD, axis=0)
+    rows, columns = pauses + np.arange(len(pauses)), starts + np.arange(len(starts))
+    distance[np.ix_(rows, columns)] = 0
     _, path = librosa.sequence.dtw(C=distance)
+    path = path[~np.isin(path[:, 0], rows) & ~np.isin(path[:, 1], columns)][::-1]  # of speech alone
     along = distance[path[:, 0], path[:, 1]].mean()
     if along > MAX_DISTANCE:
         raise InputError(
             f"text: its words are not those of the take (distance of a reading {along:.2f}, at most "
             f"{MAX_DISTANCE:g}). Give the sentence that was spoken, and its language"
         )
-    starts = np.searchsorted(theirs, np.rint([word.start / FRAME_SECONDS for word in reading.words]))
-    cuts = [0] + [_to_pause(ours, _cut(path[::-1], start)) for start in starts[1:]] + [len(ours)]
-    words = []
-    for word, begin, end in zip(reading.words, cuts, cuts[1:], strict=False):
-        first = min(begin, len(ours) - 1)
-        last = max(end - 1, first)
-        words.append(Word(word.text, float(ours[first] * FRAME_SECONDS), float((ours[last] + 1) * FRAME_SECONDS)))
-    return words
+    times = ours[path[:, 0] - np.searchsorted(rows, path[:, 0])] * FRAME_SECONDS
+    numbers = np.searchsorted(columns, path[:, 1])  # of the word that each step is in
+    steps = np.searchsorted(numbers, np.arange(len(reading.words) + 1))
+    starts = times[steps[:-1].clip(max=len(times) - 1)]
+    ends = times[(steps[1:] - 1).clip(min=0)] + FRAME_SECONDS
+    touching = np.flatnonzero(starts[1:] - ends[:-1] <= PAUSE_FRAMES * FRAME_SECONDS)
+    ends[touching] = starts[touching + 1] = (ends[touching] + starts[touching + 1]) / 2
+    spans = zip(starts.tolist(), np.maximum(starts, ends).tolist(), strict=True)
+    return [Word(word.text, *span) for word, span in zip(reading.words, spans, strict=True)]
 
 
 def _speech(waveform: np.ndarray) -> np.ndarray:
@@ -96,18 +112,3 @@ def _unit_frames(waveform: np.ndarray, speech: np.ndarray, encode: Encode) -> np
     frames = encode(waveform).numpy()[speech]
     standardised = (frames - frames.mean(axis=0)) / (frames.std(axis=0) + 1e-5)
     return standardised / np.maximum(np.linalg.norm(standardised, axis=1, keepdims=True), 1e-5)
-
-
-def _cut(path: np.ndarray, start: int) -> int:
-    """The first frame of the take that goes with frame `start` of the reading or a later one, by the path's middle."""
-    before, after = path[path[:, 1] < start, 0], path[path[:, 1] >= start, 0]
-    if not len(before) or not len(after):
-        return 0 if not len(before) else int(before[-1]) + 1
-    return round((before[-1] + 1 + after[0]) / 2)
-
-
-def _to_pause(speech: np.ndarray, cut: int) -> int:
-    """The cut, or the nearest within `SNAP_FRAMES` at which there is a pause."""
-    near = range(max(cut - SNAP_FRAMES, 1), min(cut + SNAP_FRAMES + 1, len(speech)))
-    pauses = [place for place in near if speech[place] - speech[place - 1] > PAUSE_FRAMES]
-    return min(pauses, key=lambda place: abs(place - cut), default=cut)
