@@ -1,30 +1,26 @@
-"""A text read aloud by espeak-ng, with the times of its words.
+"""A text read aloud by espeak-ng, with the times of its words: every word gets an SSML mark (`accent.espeak`).
 
-They come from espeak-ng's library: its command does not tell them. Every word gets an SSML mark, and the library says
-at which sample it reaches it. Marks do not change how a sentence is pronounced.
+Marks do not change how a sentence is pronounced.
 """
 
-import ctypes
 import ctypes.util
-from functools import lru_cache
-from threading import Lock
+import json
+import subprocess
+import sys
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
 import numpy as np
 import soxr
 
+from accent import espeak
 from accent.audio import SAMPLE_RATE
 from accent.errors import UNPRINTABLE, InputError
 
 LIBRARY = "espeak-ng"
 WORDS_PER_MINUTE = range(80, 451)  # what espeak-ng can do
 USUAL_WORDS_PER_MINUTE = 175
-# Of espeak-ng's speak_lib.h.
-SYNCHRONOUS, DONT_EXIT = 2, 0x8000
-RATE = 1
-UTF_8, SSML = 1, 0x10
-EVENT_END, EVENT_MARK = 0, 3
+INSTALL = f"Install {LIBRARY}, for example with 'apt install {LIBRARY}'"
 
 
 class Word(NamedTuple):
@@ -40,43 +36,6 @@ class Reading(NamedTuple):
 
     waveform: np.ndarray  # int16, mono, 16 kHz
     words: list[Word]
-
-
-class _Name(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8)]
-
-
-class _Event(ctypes.Structure):
-    """`espeak_EVENT`."""
-
-    _fields_ = [
-        ("type", ctypes.c_int),
-        ("unique_identifier", ctypes.c_uint),
-        ("text_position", ctypes.c_int),
-        ("length", ctypes.c_int),
-        ("audio_position", ctypes.c_int),
-        ("sample", ctypes.c_int),
-        ("user_data", ctypes.c_void_p),
-        ("id", _Name),
-    ]
-
-
-_CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
-_one_at_a_time = Lock()  # the library has one voice, one pace and one callback
-
-
-@lru_cache(maxsize=1)
-def _espeak() -> tuple[ctypes.CDLL, int]:
-    """espeak-ng's library, ready to speak, and its sample rate; raises `InputError` where it is not installed."""
-    path = ctypes.util.find_library(LIBRARY)
-    install = f"Install {LIBRARY}, for example with 'apt install {LIBRARY}'"
-    if path is None:
-        raise InputError(f"{LIBRARY}: no such library, so the times of words are not known. {install}")
-    library = ctypes.CDLL(path)
-    rate = library.espeak_Initialize(SYNCHRONOUS, 0, None, DONT_EXIT)
-    if rate <= 0:
-        raise InputError(f"{path}: cannot start, its voices may be missing. {install}")
-    return library, rate
 
 
 def split_words(text: str) -> list[str]:
@@ -123,26 +82,16 @@ def _bare(part: str) -> str:
 
 def _speak(ssml: str, voice: str, words_per_minute: int) -> tuple[np.ndarray, dict[int, int], int]:
     """The samples (int16) of an SSML text, at which of them each mark was reached, and the sample rate."""
-    library, rate = _espeak()
-    pieces, marks = [], {}
-
-    def hear(samples: ctypes.Array, count: int, events: ctypes.Array) -> int:
-        if samples and count:
-            pieces.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        place = 0
-        while (event := events[place]).type != EVENT_END:
-            if event.type == EVENT_MARK:
-                marks.setdefault(int(event.id.name), event.sample)
-            place += 1
-        return 0
-
-    callback = _CALLBACK(hear)  # held here for as long as the library may call it
-    data = ssml.encode()
-    with _one_at_a_time:
-        if library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise InputError(f"{LIBRARY}: no voice {voice!r}. '{LIBRARY} --voices' lists them")
-        library.espeak_SetParameter(RATE, words_per_minute, 0)
-        library.espeak_SetSynthCallback(callback)
-        library.espeak_Synth(data, len(data) + 1, 0, 1, 0, UTF_8 | SSML, None, None)
-        library.espeak_Synchronize()
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.int16), marks, rate
+    library = ctypes.util.find_library(LIBRARY)
+    if library is None:
+        raise InputError(f"{LIBRARY}: no such library, so the times of words are not known. {INSTALL}")
+    command = [sys.executable, "-I", espeak.__file__, library, voice, str(words_per_minute)]
+    done = subprocess.run(command, input=ssml.encode(), capture_output=True)
+    if done.returncode == espeak.NO_VOICE:
+        raise InputError(f"{LIBRARY}: no voice {voice!r}. '{LIBRARY} --voices' lists them")
+    if done.returncode:
+        raise InputError(f"{library}: cannot speak (exit {done.returncode}), its voices may be missing. {INSTALL}")
+    card, samples = done.stdout.split(b"\n", 1)
+    told = json.loads(card)
+    marks = {int(number): sample for number, sample in told["marks"].items()}
+    return np.frombuffer(samples, np.int16), marks, told["rate"]

@@ -8,10 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 
-from accent.audio import AudioParams, decode_clip
+from accent.audio import AudioParams, decode_clip, frame_levels
 from accent.encoder import Encoder, encode
 from accent.errors import InputError
-from accent.reading import Reading, Word, _espeak, read_aloud
+from accent.reading import Reading, Word, read_aloud
 from accent.words import carry_words, find_words
 from tests.conftest import ROOT, SAMPLE
 
@@ -27,12 +27,10 @@ ENGLISH_PROMPTS = {
     "en_90000383": ["pyramid", "road", "sphinx"],
     "en_90000385": ["eyebrow", "flower", "hair"],
     "en_90000393": ["cheese", "cucumber", "mushroom"],
-    "en_90000396": ["salami", "tomato", "shoe"],
 }
 FRENCH_PROMPTS = {
     "fr_90000139": ["une colonne", "une femme"],
     "fr_90000147": ["une fusée", "un hôtel", "un monstre"],
-    "fr_90000151": ["des lunettes", "une moustache"],
     "fr_90000162": ["un renne", "une tortue"],
     "fr_90000169": ["un concombre", "un fromage"],
     "fr_90000179": ["une caravane", "un chemin"],
@@ -42,9 +40,9 @@ FRENCH_PROMPTS = {
 
 @cache
 def load_encoder() -> Encoder:
-    encoder = Encoder(layers=4, positions=400).eval()
+    encoder = Encoder(layers=4, positions=300).eval()
     tensors = safetensors.torch.load_file(WEIGHTS)
-    tensors["embed_positions.weight"] = tensors["embed_positions.weight"][:400]
+    tensors["embed_positions.weight"] = tensors["embed_positions.weight"][:300]
     encoder.load_state_dict({name: tensors[name].float() for name in encoder.state_dict()})
     return encoder
 
@@ -62,8 +60,14 @@ def gaps_of(waveform: np.ndarray) -> list[tuple[float, float]]:
     ]
 
 
+def onset(waveform: np.ndarray, seconds: float) -> float:
+    """When sound within 40 dB of the loudest 25 ms begins at or after a time."""
+    levels = frame_levels(waveform[round(seconds * 16000) :] / np.float32(32768))
+    return seconds + np.flatnonzero(levels > levels.max() - 40)[0] * 0.01
+
+
 def prompt_errors(prompts: dict[str, list[str]], voice: str) -> np.ndarray:
-    """How far the begins of prompts in joined clips are from the ends of the gaps before them, in seconds."""
+    """How far the begins of joined prompts are from the first sound after the gaps before them, in seconds."""
     errors = []
     for name, texts in prompts.items():
         waveform, _ = decode_clip(SAMPLE / name[:2] / "clips" / f"common_voice_{name}.mp3", AUDIO)
@@ -71,7 +75,7 @@ def prompt_errors(prompts: dict[str, list[str]], voice: str) -> np.ndarray:
         assert len(gaps) == len(texts) - 1
         words = find_words(waveform, " ".join(texts), voice, frames_of)
         first_words = np.cumsum([len(text.split()) for text in texts])[:-1]
-        errors += [words[number].start - end for number, (_, end) in zip(first_words, gaps, strict=True)]
+        errors += [words[n].start - onset(waveform, end) for n, (_, end) in zip(first_words, gaps, strict=True)]
     return np.abs(errors)
 
 
@@ -130,10 +134,6 @@ def test_marks_are_words_without_punctuation():
         ("1, 2 ?!", "no letters in it"),
         ("Oui.", "letters for"),
         (FRENCH * 8, "letters for"),
-        (
-            "Demain nous partirons très tôt pour voir le lever du soleil sur la mer.",
-            "its words are not those of the take",
-        ),
     ],
 )
 def test_another_text_is_refused(text, says):
@@ -141,6 +141,12 @@ def test_another_text_is_refused(text, says):
     with pytest.raises(InputError, match=says) as caught:
         find_words(take, text, "fr", frames_of)
     assert "\n" not in str(caught.value)
+
+
+def test_other_words_of_the_same_length_are_refused():
+    waveform, _ = decode_clip(SAMPLE / "en" / "clips" / "common_voice_en_90000383.mp3", AUDIO)
+    with pytest.raises(InputError, match="its words are not those of the take"):
+        find_words(waveform, "eyebrow flower hair", "en-us", frames_of)
 
 
 def test_a_silent_take_is_refused():
@@ -158,6 +164,5 @@ def test_an_unknown_voice_is_refused():
 
 def test_without_espeak_one_line_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
-    _espeak.cache_clear()
     with pytest.raises(InputError, match="apt install espeak-ng"):
         read_aloud("bonjour", "fr")
