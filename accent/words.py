@@ -20,10 +20,10 @@ from accent.reading import (
 )
 
 SILENCE_DB = 40  # below the loudest frame no frame is speech (accent.audio.speech_frames)
-LETTERS_A_SECOND = (2.0, 30.0)
-MAX_DISTANCE = (
-    0.85  # Whisper's 4th layer: 5% of the texts that were spoken lie above, 5% of others of their length below
-)
+LETTERS_A_SECOND = (2.0, 30.0)  # 140 clips of Common Voice have 4.9 to 24.1
+# Of Whisper's 4th layer, chosen on 48 clips. Of 92 others 1 with its own text lies above, and below lie 4 with another
+# text of its length and 2 with one of another language.
+MAX_DISTANCE = 0.85
 PAUSE_FRAMES = 3  # of silence between two frames of speech: 60 ms or less is a plosive's closure
 BETWEEN_WORDS = 0.9  # distance of what is said between two words and not in the text: as two sounds that differ
 PAUSE_IN_WORD = 3.0  # distance of a pause and a frame in a word: rather between words than within one
