@@ -7,6 +7,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
+import accent
 from accent.audio import SAMPLE_RATE
 from accent.callbacks import Checkpoint
 from accent.errors import InputError, run
@@ -34,13 +35,14 @@ def main() -> None:
     params, taught = load_params("distil", DistilParams), load_params("teach", TeachParams)
     spectrogram = load_params("spectrogram", SpectrogramParams)
     window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length) // 2 * 2
+    index = read_index(args.waveforms)
     clips = read_index(args.spectrograms).merge(
-        read_index(args.waveforms)[["clip_id", "label", "client_id"]], on="clip_id", validate="one_to_one"
+        index[["clip_id", "label", "client_id"]], on="clip_id", validate="one_to_one"
     )
     clips = clips[clips["length"] >= window].reset_index(drop=True)
     if clips.empty:
         raise InputError(f"{args.spectrograms}: no clip of {params.window_seconds:g} s. Lower distil.window_seconds")
-    waveform_rows = clips[["clip_id"]].merge(read_index(args.waveforms), on="clip_id", validate="one_to_one")
+    waveform_rows = clips[["clip_id"]].merge(index, on="clip_id", validate="one_to_one")
     teacher = load_teacher(taught, "cuda" if torch.cuda.is_available() else "cpu")
     lessons = teach(
         clips, Parts(args.spectrograms, clips), Parts(args.waveforms, waveform_rows), teacher, args.state / "lessons"
@@ -60,7 +62,8 @@ def main() -> None:
     )
     judged = dls.valid.dataset.clips
     learn = make_student_learner(dls, params, taught.layers, kinds[kinds != "train"].to_numpy()[judged])
-    inputs = [args.spectrograms / INDEX, Path(__file__)]
+    sources = sorted(Path(accent.__file__).parent.rglob("*.py"))
+    inputs = [args.spectrograms / INDEX, Path(__file__), *sources]
     checkpoint = Checkpoint(args.state / "train", fingerprint(inputs, params, taught, spectrogram, teacher.sha256))
     fit(learn, params, checkpoint, args.live)
 

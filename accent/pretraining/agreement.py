@@ -8,10 +8,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from accent.encoder import WIDTH
 from accent.grade import Bank, frame_grades, unit_frames
 from accent.pretraining.listen import ListenParams
 from accent.pretraining.student import Student
-from accent.pretraining.teacher import DIMENSIONS, Teacher
+from accent.pretraining.teacher import Teacher
 from accent.selection import seeded_hash
 
 NATIVE_CLIPS, OTHER_CLIPS, GRADED_CLIPS, FRAMES_PER_CLIP = 100, 250, 100, 100
@@ -70,7 +71,7 @@ def agreement(
 
     by = {
         "teacher": lambda row: torch.from_numpy(teacher.frames([waveforms[row]])[0]),
-        "head": lambda row: student.head(columns(row))[0, :DIMENSIONS].T,
+        "head": lambda row: student.head(columns(row))[0, :WIDTH].T,
         "map": lambda row: columns(row)[0].T,
     }
     grades = {name: clip_grades(frames, *rows) for name, frames in by.items()}

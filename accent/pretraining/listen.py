@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 from accent.common_voice import ClassFilter
 from accent.errors import InputError
 from accent.intervals import speaker_intervals
+from accent.model import Standardise
 from accent.network import ResNet
 from accent.params import Seed, params
 from accent.pretraining.teacher import Teacher
@@ -41,11 +42,10 @@ class ListenParams:
 @torch.inference_mode()
 def pooled_features(network: ResNet, spectrograms: Sequence[np.ndarray], window: int, hop: int) -> np.ndarray:
     """The mean of the network's features over each spectrogram's windows, (clips, channels)."""
-    found = []
+    standardise, found = Standardise(), []
     for spectrogram in spectrograms:
         _, windows = even_windows(spectrogram, window, hop)
-        cells = (torch.from_numpy(windows).float() / 255 - 0.5) / 0.25
-        found.append(network.features(cells).mean(dim=0).numpy())
+        found.append(network.features(standardise(torch.from_numpy(windows).float() / 255)).mean(dim=0).numpy())
     return np.stack(found)
 
 

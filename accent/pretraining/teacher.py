@@ -16,15 +16,14 @@ from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
 from accent.audio import FULL_SCALE, SAMPLE_RATE
+from accent.encoder import FRAME_SAMPLES, HEADS, INNER, WIDTH
 from accent.errors import InputError
 from accent.params import params
 
 WEIGHTS = "encoder.safetensors"
-FRAME_SAMPLES = 320  # 20 ms: two frames of the feature extractor, and two of our spectrograms
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME_SAMPLES
-DIMENSIONS = 512
 # Whisper-base's encoder: https://huggingface.co/openai/whisper-base/blob/main/config.json
-BASE = {"d_model": DIMENSIONS, "encoder_layers": 6, "encoder_attention_heads": 8, "encoder_ffn_dim": 2048}
+BASE = {"d_model": WIDTH, "encoder_layers": 6, "encoder_attention_heads": HEADS, "encoder_ffn_dim": INNER}
 
 
 @params
@@ -54,7 +53,7 @@ class Teacher:
     @property
     def width(self) -> int:
         """Numbers in a frame: those of all layers, one after another."""
-        return DIMENSIONS * len(self.params.layers)
+        return WIDTH * len(self.params.layers)
 
     @torch.inference_mode()
     def frames(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
