@@ -1,6 +1,1 @@
-"""What the stages and the app share: one module a concept."""
-
-import warnings
-
-# fastai 2.8.12 scripts a layer while it is imported, which torch 2.14 announces to be deprecated. Nothing here uses it.
-warnings.filterwarnings("ignore", message="`torch.jit.script` is deprecated", category=FutureWarning)
+"""A package a step of the way of the data; the modules here are the commands."""

@@ -8,15 +8,15 @@ from pathlib import Path
 from fastai.callback.schedule import SuggestionMethod
 from matplotlib.figure import Figure
 
-from accent.audio import SAMPLE_RATE
-from accent.curves import COLOURS
-from accent.errors import run
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
-from accent.style import drawing, new_figure
-from accent.training import TrainParams, first_weights, make_learner, read_clips, training_dls
-from accent.windows import window_frames
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
+from accent.audio.windows import window_frames
+from accent.core.errors import run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.evaluation.curves import COLOURS
+from accent.scoring.style import drawing, new_figure
+from accent.training.learner import TrainParams, first_weights, make_learner, read_clips, training_dls
 
 Curve = tuple[str, Sequence[float], Sequence[float], float]  # name, learning rates, losses, suggestion
 

@@ -24,10 +24,10 @@ import torch
 from scipy.io import wavfile
 from scipy.signal import spectrogram as scipy_spectrogram
 
-from accent.audio import SAMPLE_RATE, DecodeParams
-from accent.params import load_params
-from accent.parts import part_name
-from accent.spectrogram import SpectrogramParams
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE, DecodeParams
+from accent.core.params import load_params
+from accent.core.parts import part_name
 from benchmarks.usage import stage_usage
 from stages.decode import decode_part
 from stages.spectrogram import spectrogram_part

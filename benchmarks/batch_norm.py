@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from accent.audio import SAMPLE_RATE
-from accent.callbacks import BatchNorm, Checkpoint
-from accent.curves import draw_loss
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
-from accent.training import TrainParams, fit, make_learner, read_clips, training_dls
-from accent.windows import window_frames
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
+from accent.audio.windows import window_frames
+from accent.core.params import load_params
+from accent.evaluation.curves import draw_loss
+from accent.training.callbacks import BatchNorm, Checkpoint
+from accent.training.learner import TrainParams, fit, make_learner, read_clips, training_dls
 
 WAYS = {"running mean": False, "measured": True}
 

@@ -17,9 +17,9 @@ import soxr
 from joblib import delayed
 from tqdm import tqdm
 
-from accent.channels import decoded, mp3
-from accent.outputs import output_folder
-from accent.parallel import in_parallel
+from accent.audio.reencode import decoded, mp3
+from accent.core.outputs import output_folder
+from accent.core.parallel import in_parallel
 
 RATE, KBPS = 48000, 64
 

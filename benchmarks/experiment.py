@@ -19,13 +19,13 @@ from fastai.callback.tracker import SaveModelCallback
 from fastai.torch_core import set_seed
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
-from accent.intervals import say_interval, speaker_intervals
-from accent.params import load_params
-from accent.probes import EvaluateParams
-from accent.ranking import auc
-from accent.refusal import ScoreParams
-from accent.tables import read_frame
-from accent.training import TrainParams
+from accent.core.params import load_params
+from accent.core.tables import read_frame
+from accent.corpus.probes import EvaluateParams
+from accent.evaluation.intervals import say_interval, speaker_intervals
+from accent.evaluation.ranking import auc
+from accent.scoring.refusal import ScoreParams
+from accent.training.learner import TrainParams
 from benchmarks.audio import the_experiment
 
 BATCH, LEARNING_RATE = 64, 0.003

@@ -1,4 +1,4 @@
-"""Which way of explaining names the cells whose loss moves the score: the evidence for that of `accent.explain`.
+"""Which way of explaining names the cells whose loss moves the score: the evidence for `accent.scoring.explain`.
 
     python -m benchmarks.explanation [--clips 40]
 
@@ -18,14 +18,14 @@ import torch
 from captum.attr import InputXGradient, IntegratedGradients
 from torch import Tensor
 
-from accent.errors import run
-from accent.explain import LogOdds, deletion_check
-from accent.model import ModelCard, load_model
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.reference import load_reference
-from accent.tables import read_frame
-from accent.windows import even_windows
+from accent.audio.windows import even_windows
+from accent.core.errors import run
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.core.tables import read_frame
+from accent.network.model import ModelCard, load_model
+from accent.scoring.explain import LogOdds, deletion_check
+from accent.scoring.reference import load_reference
 from stages.explain import ExplainParams
 
 Way = Callable[[LogOdds, Tensor], Tensor]  # of windows (batch, 1, n_mels, frames), what each point adds

@@ -3,19 +3,21 @@
     dvc exp run -S train.augment.noise_db=30     # and so on; copy models/ to a folder of its own after each
     python -m benchmarks.noise FOLDER...
 
-Each FOLDER is a model's. Prints for each what the audit measures (`accent.channels`): choose by the validation clips;
-the test clips' lines say what the choice is worth. The splits must be those that the models were trained with.
+Each FOLDER is a model's. Prints for each what the audit measures (`accent.evaluation.robustness`): choose by the
+validation clips; the test clips' lines say what the choice is worth. The splits must be
+those that the models were trained with.
 """
 
 import argparse
 from pathlib import Path
 
-from accent.audit import AuditParams
-from accent.channels import draw_audio, score_changes, stability
-from accent.errors import run
-from accent.params import load_params
-from accent.parts import read_index
-from accent.tables import read_frame
+from accent.core.errors import run
+from accent.core.params import load_params
+from accent.core.parts import read_index
+from accent.core.tables import read_frame
+from accent.corpus.recordings import draw_audio
+from accent.evaluation.audit import AuditParams
+from accent.evaluation.robustness import score_changes, stability
 
 COLUMNS = ("mean_change", "p95_change", "flipped", "answered_flipped", "newly_refused")
 

@@ -17,9 +17,9 @@ import pandas as pd
 from scipy.signal import butter, sosfilt
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from accent.audio import SAMPLE_RATE, read_recording
-from accent.refusal import UNPROVEN
-from accent.score import Scorer
+from accent.audio.waveform import SAMPLE_RATE, read_recording
+from accent.scoring.refusal import UNPROVEN
+from accent.scoring.scorer import Scorer
 
 Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 

@@ -18,9 +18,9 @@ import numpy as np
 import soundfile as sf
 import torch
 
-from accent.audio import SAMPLE_RATE, read_recording
-from accent.score import Scorer
-from accent.windows import even_windows
+from accent.audio.waveform import SAMPLE_RATE, read_recording
+from accent.audio.windows import even_windows
+from accent.scoring.scorer import Scorer
 
 SECONDS, REPEATS = 5, 30
 FASTAI = "from fastai.vision.all import load_learner"
@@ -88,7 +88,7 @@ def main() -> None:
         rows = {
             "python -m accent.score TAKE": (
                 cold("-m", "accent.score", str(take)),
-                resident_mb(f"import sys, accent.score; sys.argv[1:] = [{str(take)!r}]; accent.score.main()"),
+                resident_mb(f"import sys, accent.score; sys.argv[1:] = [{str(take)!r}]; accent.scoring.scorer.main()"),
             ),
             **{code: (cold("-c", code), resident_mb(code)) for code in ("import torch", FASTAI)},
         }

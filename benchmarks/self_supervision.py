@@ -22,21 +22,21 @@ from scipy.special import softmax
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate, mse_loss
 
-from accent.audio import SAMPLE_RATE, DecodeParams
-from accent.augment import augment
-from accent.callbacks import Checkpoint
-from accent.common_voice import ClassFilter
-from accent.errors import run
-from accent.fingerprint import fingerprint
-from accent.metrics import fit_temperature
-from accent.model import build_model, clip_logits, window_logits
-from accent.params import parse_params
-from accent.second_source import read_clips
-from accent.selection import IngestParams
-from accent.spectrogram import SpectrogramParams
-from accent.splits import SplitParams, make_splits
-from accent.training import TrainParams, fit, make_learner, training_dls
-from accent.windows import cut, window_frames
+from accent.audio.fingerprint import fingerprint
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE, DecodeParams
+from accent.audio.windows import cut, window_frames
+from accent.core.errors import run
+from accent.core.params import parse_params
+from accent.corpus.common_voice import ClassFilter
+from accent.corpus.second_source import read_clips
+from accent.corpus.selection import IngestParams
+from accent.corpus.splits import SplitParams, make_splits
+from accent.network.calibration import fit_temperature
+from accent.network.model import build_model, clip_logits, window_logits
+from accent.training.augment import augment
+from accent.training.callbacks import Checkpoint
+from accent.training.learner import TrainParams, fit, make_learner, training_dls
 from benchmarks.settings import FOLDS, TARGET, experiment, print_row, read
 
 UNLABELLED = {"german": ClassFilter(locale="de")}  # heard beside the classes

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from accent.errors import InputError, run
-from accent.intervals import speaker_intervals
-from accent.metrics import calibration_error, ece_by_chance
-from accent.ranking import auc
-from accent.revisions import read_predictions
+from accent.core.errors import InputError, run
+from accent.evaluation.intervals import speaker_intervals
+from accent.evaluation.metrics import calibration_error, ece_by_chance
+from accent.evaluation.ranking import auc
+from accent.evaluation.revisions import read_predictions
 
 FOLDS, TARGET = 5, "french"
 BASE = [

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from accent.parts import INDEX
+from accent.core.parts import INDEX
 from benchmarks.duplicates import made_fingerprints
 from benchmarks.usage import stage_usage
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
-from accent.parts import read_index
+from accent.core.parts import read_index
 from benchmarks.usage import ROOT, Usage, stage_usage
 
 STAGES = {

@@ -20,12 +20,12 @@ from fastai.data.core import TfmdDL
 from fastai.learner import Learner
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
-from accent.audio import SAMPLE_RATE
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.spectrogram import SpectrogramParams
-from accent.training import TrainParams, make_learner, training_dls
-from accent.windows import window_frames
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
+from accent.audio.windows import window_frames
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.training.learner import TrainParams, make_learner, training_dls
 from benchmarks.audio import the_experiment
 from benchmarks.usage import stage_usage
 

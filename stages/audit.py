@@ -6,18 +6,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from accent.audit import AuditParams, Heard, audit_metadata, compare
-from accent.channels import draw_audio, score_changes, stability
-from accent.errors import InputError, run
-from accent.log_odds import log_odds_of
-from accent.nuisance import fit_classifier, log_odds, nuisance_table, permutation_importance
-from accent.outputs import output_folder, write_json
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.picture import draw_audit
-from accent.probes import EvaluateParams
-from accent.score import Scorer
-from accent.tables import read_frame
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_folder, write_json
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.core.tables import read_frame
+from accent.corpus.probes import EvaluateParams
+from accent.corpus.recordings import draw_audio
+from accent.evaluation.audit import AuditParams, Heard, audit_metadata, compare
+from accent.evaluation.nuisance import fit_classifier, log_odds, nuisance_table, permutation_importance
+from accent.evaluation.robustness import score_changes, stability
+from accent.network.log_odds import log_odds_of
+from accent.scoring.picture import draw_audit
+from accent.scoring.scorer import Scorer
 
 
 def main() -> None:

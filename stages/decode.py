@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from accent.audio import DecodeParams, decode_clip, no_speech
-from accent.errors import Reject, run
-from accent.fingerprint import fingerprint
-from accent.parallel import map_parts
-from accent.params import load_params
-from accent.parts import PartResult, write_part
-from accent.tables import read_table
+from accent.audio.fingerprint import fingerprint
+from accent.audio.waveform import DecodeParams, decode_clip, no_speech
+from accent.core.errors import Reject, run
+from accent.core.parallel import map_parts
+from accent.core.params import load_params
+from accent.core.parts import PartResult, write_part
+from accent.core.tables import read_table
 
 
 def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:

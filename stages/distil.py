@@ -8,18 +8,18 @@ import safetensors.torch
 import torch
 
 import accent
-from accent.audio import SAMPLE_RATE
-from accent.callbacks import Checkpoint
-from accent.errors import InputError, run
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.parts import INDEX, Parts, read_index
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
+from accent.audio.windows import window_frames
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import INDEX, Parts, read_index
 from accent.pretraining.distil import DistilParams, explained_by_locale, make_student_learner
 from accent.pretraining.lessons import hold_out, lesson_dls, teach
 from accent.pretraining.teacher import TeachParams, load_teacher
-from accent.spectrogram import SpectrogramParams
-from accent.training import fingerprint, fit
-from accent.windows import window_frames
+from accent.training.callbacks import Checkpoint
+from accent.training.learner import fingerprint, fit
 
 
 def main() -> None:

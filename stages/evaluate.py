@@ -8,28 +8,28 @@ import numpy as np
 import torch
 from scipy.special import expit, softmax
 
-from accent.audio import SAMPLE_RATE
-from accent.errors import InputError, run
-from accent.evaluation import evaluate_second_source, evaluate_test, sizes
-from accent.fitness import judge_fitness
-from accent.group_picture import draw_subgroups
-from accent.groups import probe_result, subgroups
-from accent.intervals import say_interval
-from accent.log_odds import one_against_rest
-from accent.model import clip_logits, load_model, window_logits
-from accent.outputs import output_file, output_folder, write_json
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.plot_data import confusion, reliability, roc, score_histogram
-from accent.probes import EvaluateParams
-from accent.reference import PERCENTS, Reference, save_reference
-from accent.refusal import MEASURES, ScoreParams, refusal
-from accent.second_source import is_given, read_second_source
-from accent.selection import IngestParams
-from accent.selective import risk_coverage
-from accent.splits import PROBE, SPLITS
-from accent.tables import read_frame, write_table
-from accent.typicality import clip_features, fit_typicality
+from accent.audio.waveform import SAMPLE_RATE
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_file, output_folder, write_json
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.core.tables import read_frame, write_table
+from accent.corpus.probes import EvaluateParams
+from accent.corpus.second_source import is_given, read_second_source
+from accent.corpus.selection import IngestParams
+from accent.corpus.splits import PROBE, SPLITS
+from accent.evaluation.fitness import judge_fitness
+from accent.evaluation.group_picture import draw_subgroups
+from accent.evaluation.groups import probe_result, subgroups
+from accent.evaluation.headline import evaluate_second_source, evaluate_test, sizes
+from accent.evaluation.intervals import say_interval
+from accent.evaluation.plot_data import confusion, reliability, roc, score_histogram
+from accent.evaluation.selective import risk_coverage
+from accent.network.log_odds import one_against_rest
+from accent.network.model import clip_logits, load_model, window_logits
+from accent.scoring.reference import PERCENTS, Reference, save_reference
+from accent.scoring.refusal import MEASURES, ScoreParams, refusal
+from accent.scoring.typicality import clip_features, fit_typicality
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ import pandas as pd
 from pydantic import Field, PositiveInt
 from tqdm import tqdm
 
-from accent.errors import run
-from accent.explain import attributions, deletion_check
-from accent.model import load_model
-from accent.outputs import output_folder, write_json
-from accent.params import Seed, load_params, params
-from accent.parts import Parts, read_index
-from accent.picture import band_hz, draw_bands
-from accent.reference import load_reference
-from accent.tables import read_frame
+from accent.core.errors import run
+from accent.core.outputs import output_folder, write_json
+from accent.core.params import Seed, load_params, params
+from accent.core.parts import Parts, read_index
+from accent.core.tables import read_frame
+from accent.network.model import load_model
+from accent.scoring.explain import attributions, deletion_check
+from accent.scoring.picture import band_hz, draw_bands
+from accent.scoring.reference import load_reference
 
 
 @params

@@ -8,15 +8,15 @@ from pathlib import Path
 from joblib import delayed
 from tqdm import tqdm
 
-from accent.common_voice import read_releases
-from accent.errors import run
-from accent.exclusions import read_exclusions
-from accent.outputs import output_folder
-from accent.parallel import in_parallel
-from accent.params import load_params
-from accent.parts import count_kinds, part_name, write_rejects
-from accent.probes import EvaluateParams, check_names
-from accent.selection import IngestParams, select_clips, write_clips_part
+from accent.core.errors import run
+from accent.core.outputs import output_folder
+from accent.core.parallel import in_parallel
+from accent.core.params import load_params
+from accent.core.parts import count_kinds, part_name, write_rejects
+from accent.corpus.common_voice import read_releases
+from accent.corpus.exclusions import read_exclusions
+from accent.corpus.probes import EvaluateParams, check_names
+from accent.corpus.selection import IngestParams, select_clips, write_clips_part
 
 
 def main() -> None:

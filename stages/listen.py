@@ -8,12 +8,18 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from accent.audio import SAMPLE_RATE, DecodeParams
-from accent.errors import InputError, run
-from accent.network import ResNet
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.parts import Parts, read_index
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE, DecodeParams
+from accent.audio.windows import window_frames
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.corpus.probes import EvaluateParams
+from accent.corpus.second_source import read_clips
+from accent.corpus.selection import IngestParams
+from accent.network.resnet import ResNet
+from accent.network.trunk import save_trunk
 from accent.pretraining.agreement import agreement
 from accent.pretraining.distil import DistilParams
 from accent.pretraining.lessons import hold_out
@@ -21,12 +27,6 @@ from accent.pretraining.listen import ListenParams, probe_sets
 from accent.pretraining.sources import corpora, current_commit
 from accent.pretraining.student import Student, refine_time
 from accent.pretraining.teacher import TeachParams, load_teacher
-from accent.probes import EvaluateParams
-from accent.second_source import read_clips
-from accent.selection import IngestParams
-from accent.spectrogram import SpectrogramParams
-from accent.trunk import save_trunk
-from accent.windows import window_frames
 
 
 def main() -> None:

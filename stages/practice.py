@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import logit
 
-from accent.errors import InputError, Reject, printable, run
-from accent.outputs import output_folder, write_json
-from accent.params import load_params
-from accent.picture import draw_levels
-from accent.practice import PracticeParams, find_recordings, summarise
-from accent.reference import HIGH, LOW
-from accent.score import UNSURE, Scorer
+from accent.core.errors import InputError, Reject, printable, run
+from accent.core.outputs import output_folder, write_json
+from accent.core.params import load_params
+from accent.evaluation.practice import PracticeParams, find_recordings, summarise
+from accent.scoring.picture import draw_levels
+from accent.scoring.reference import HIGH, LOW
+from accent.scoring.scorer import UNSURE, Scorer
 
 COLUMNS = [
     *("level", "recording", "verdict", "reason", "error"),

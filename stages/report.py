@@ -7,18 +7,16 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from accent.audio import SAMPLE_RATE
-from accent.curves import draw_loss, draw_reliability, draw_risk_coverage, draw_roc
-from accent.errors import run
-from accent.explain import attributions
-from accent.model import load_model
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.picture import draw_clip
-from accent.recordings import read_recordings
-from accent.reference import load_reference
-from accent.report import (
+from accent.audio.waveform import SAMPLE_RATE
+from accent.core.errors import run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.core.tables import read_frame
+from accent.corpus.recordings import read_recordings
+from accent.evaluation.curves import draw_loss, draw_reliability, draw_risk_coverage, draw_roc
+from accent.network.model import load_model
+from accent.report.clips import (
     ReportParams,
     beside,
     choose_clips,
@@ -29,7 +27,9 @@ from accent.report import (
     render,
     subgroup_tables,
 )
-from accent.tables import read_frame
+from accent.scoring.explain import attributions
+from accent.scoring.picture import draw_clip
+from accent.scoring.reference import load_reference
 
 
 def main() -> None:

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from accent.errors import run
-from accent.parallel import map_parts
-from accent.params import load_params
-from accent.parts import PartResult, Parts, read_index, write_part
-from accent.spectrogram import SpectrogramParams, log_mel
+from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.core.errors import run
+from accent.core.parallel import map_parts
+from accent.core.params import load_params
+from accent.core.parts import PartResult, Parts, read_index, write_part
 
 
 def spectrogram_part(rows: pd.DataFrame, target: Path, waveforms: Path, params: SpectrogramParams) -> PartResult:

@@ -3,14 +3,14 @@
 import argparse
 from pathlib import Path
 
-from accent.errors import InputError, run
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.parts import read_index
-from accent.probes import EvaluateParams
-from accent.selection import IngestParams
-from accent.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
-from accent.tables import write_table
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import read_index
+from accent.core.tables import write_table
+from accent.corpus.probes import EvaluateParams
+from accent.corpus.selection import IngestParams
+from accent.corpus.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
 
 
 def main() -> None:

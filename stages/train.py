@@ -9,18 +9,19 @@ import numpy as np
 from fastai.torch_core import rank_distrib
 
 import accent
-from accent.audio import SAMPLE_RATE, AudioParams, DecodeParams
-from accent.callbacks import Checkpoint
-from accent.distributed import is_launched, join, launch, leave, share
-from accent.errors import run
-from accent.metrics import fit_temperature
-from accent.model import clip_logits, save_model, window_logits
-from accent.outputs import output_file
-from accent.params import load_params
-from accent.parts import INDEX
-from accent.precision import choose_precision
-from accent.spectrogram import SpectrogramParams
-from accent.training import (
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE, AudioParams, DecodeParams
+from accent.audio.windows import window_frames
+from accent.core.errors import run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import INDEX
+from accent.network.calibration import fit_temperature
+from accent.network.model import clip_logits, save_model, window_logits
+from accent.network.trunk import WEIGHTS
+from accent.training.callbacks import Checkpoint
+from accent.training.distributed import is_launched, join, launch, leave, share
+from accent.training.learner import (
     TrainParams,
     fingerprint,
     first_weights,
@@ -30,8 +31,7 @@ from accent.training import (
     read_clips,
     training_dls,
 )
-from accent.trunk import WEIGHTS
-from accent.windows import window_frames
+from accent.training.precision import choose_precision
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import pytest
 import torch
 import yaml
 
-from accent.network import ResNet
-from accent.trunk import save_trunk
+from accent.network.resnet import ResNet
+from accent.network.trunk import save_trunk
 
 ROOT = Path(__file__).parents[1]
 SAMPLE = ROOT / "data" / "sample"

@@ -17,11 +17,12 @@ import pytest
 import soundfile as sf
 from playwright.sync_api import Page, sync_playwright
 
-from accent import phrases, refusal
-from accent.align import align
-from accent.audio import read_recording
-from accent.prompts import Prompts
-from accent.score import Scorer
+from accent.audio.waveform import read_recording
+from accent.corpus.prompts import Prompts
+from accent.page import phrases
+from accent.page.align import align
+from accent.scoring import refusal
+from accent.scoring.scorer import Scorer
 from tests.conftest import ROOT, run, sample_clips
 
 RATE = 16000

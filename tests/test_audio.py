@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
 
-from accent.audio import (
+from accent.audio.decoder import open_audio
+from accent.audio.waveform import (
     SAMPLE_RATE,
     AudioParams,
     DecodeParams,
@@ -20,8 +21,7 @@ from accent.audio import (
     read_recording,
     speech_frames,
 )
-from accent.decoder import open_audio
-from accent.errors import Reject
+from accent.core.errors import Reject
 from stages.decode import decode_part
 from tests.conftest import EXCLUSIONS, SAMPLE, read_rejects, sample_clips, set_params, stage, write_locale
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.audit import Heard, audit_metadata, compare
-from accent.errors import InputError
-from accent.nuisance import fit_classifier, log_odds, nuisance_table
-from accent.params import load_params
-from accent.parts import Parts, write_part
-from accent.picture import draw_audit
-from accent.probes import EvaluateParams
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.core.parts import Parts, write_part
+from accent.corpus.probes import EvaluateParams
+from accent.evaluation.audit import Heard, audit_metadata, compare
+from accent.evaluation.nuisance import fit_classifier, log_odds, nuisance_table
+from accent.scoring.picture import draw_audit
 from stages.audit import main
 from tests.conftest import ROOT, TINY
 

@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from accent.augment import AugmentParams, augment, level, lowpass, mask, noise, tilt, warp
+from accent.training.augment import AugmentParams, augment, level, lowpass, mask, noise, tilt, warp
 
 NONE = AugmentParams(**dict.fromkeys(AugmentParams.__dataclass_fields__, 0))
 ALL = AugmentParams(

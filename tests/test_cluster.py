@@ -15,9 +15,9 @@ import pandas as pd
 import pytest
 from dask.distributed import Client
 
-from accent.errors import InputError
-from accent.parallel import map_parts
-from accent.parts import PartResult, Parts, read_index, write_part
+from accent.core.errors import InputError
+from accent.core.parallel import map_parts
+from accent.core.parts import PartResult, Parts, read_index, write_part
 from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
 
 LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
@@ -118,7 +118,7 @@ def fill_parts(folder: Path, how: str, bad: int = 21) -> list[int]:
 
 
 def test_a_half_written_part_of_a_dead_worker_is_done_again(tmp_path, on_cluster, monkeypatch):
-    monkeypatch.setattr("accent.cluster.WINDOW", 3)
+    monkeypatch.setattr("accent.core.cluster.WINDOW", 3)
     assert fill_parts(tmp_path, "dies once") == list(range(32))
     assert (tmp_path / "died").exists()
     names = [f"part-{number:05d}.npy" for number in range(8)]
@@ -149,13 +149,13 @@ def test_another_error_names_the_part(tmp_path, on_cluster):
 
 def test_a_worker_with_other_code_is_refused(tmp_path, on_cluster, monkeypatch):
     fill_parts(tmp_path, "does nothing")
-    monkeypatch.setitem(sys.modules["accent.cluster"]._imported, "accent.parts", 1)
-    with pytest.raises(InputError, match=r"^worker tcp://.* has another accent.parts than this machine"):
+    monkeypatch.setitem(sys.modules["accent.core.cluster"]._imported, "accent.core.parts", 1)
+    with pytest.raises(InputError, match=r"^worker tcp://.* has another accent.core.parts than this machine"):
         fill_parts(tmp_path, "does nothing")
 
 
 def test_an_absent_scheduler_is_one_line_in_time(tmp_path, monkeypatch):
-    monkeypatch.setattr("accent.cluster.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("accent.core.cluster.CONNECT_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as silent, socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         for address, reason in (

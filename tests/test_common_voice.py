@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from accent.common_voice import COLUMNS, ClassFilter, assign_classes, read_releases, read_tsv
-from accent.errors import InputError
+from accent.core.errors import InputError
+from accent.corpus.common_voice import COLUMNS, ClassFilter, assign_classes, read_releases, read_tsv
 from tests.conftest import EXCLUSIONS, NEW, OLD, read_rejects, set_params, stage, write_locale, write_release
 
 CLASSES = [ClassFilter(locale="fr"), ClassFilter(locale="en")]

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 from scipy.special import expit, softmax
 
-from accent.compare import HIGHER_IS_BETTER, SAME, UNKNOWN, Scores, compare, main, verdict
-from accent.errors import InputError
-from accent.metrics import evaluate_scores
-from accent.revisions import read_predictions
+from accent.core.errors import InputError
+from accent.evaluation.compare import HIGHER_IS_BETTER, SAME, UNKNOWN, Scores, compare, main, verdict
+from accent.evaluation.metrics import evaluate_scores
+from accent.evaluation.revisions import read_predictions
 from tests.conftest import ROOT, commit, run
 
 PROJECT_STAGE = """

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.cull import KINDS, join_folds, label_candidates, rank, recording_candidates
-from accent.errors import InputError
-from accent.exclusions import read_exclusions
-from accent.params import load_params
-from accent.refusal import ScoreParams
-from accent.splits import SplitParams, make_splits
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.corpus.exclusions import read_exclusions
+from accent.corpus.splits import SplitParams, make_splits
+from accent.evaluation.cull import KINDS, join_folds, label_candidates, rank, recording_candidates
+from accent.scoring.refusal import ScoreParams
 from tests.conftest import ROOT, commit, copy_project, read_rejects, run, stage
 from tests.planted import plant
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from accent.audio import SAMPLE_RATE, read_pieces, read_recording
-from accent.decoder import open_audio
-from accent.errors import CutOff, Reject
-from accent.mp3 import find_frames
+from accent.audio.decoder import open_audio
+from accent.audio.mp3 import find_frames
+from accent.audio.waveform import SAMPLE_RATE, read_pieces, read_recording
+from accent.core.errors import CutOff, Reject
 from tests.conftest import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile, without_info_frame
 
@@ -245,7 +245,7 @@ def test_nothing_is_printed_about_a_damaged_recording(tmp_path):
         (tmp_path / f"{number}").write_bytes(content)
     code = (
         "import sys\nfrom pathlib import Path\n"
-        "from accent.audio import read_recording\nfrom accent.errors import Reject\n"
+        "from accent.audio.waveform import read_recording\nfrom accent.core.errors import Reject\n"
         "for path in sorted(Path(sys.argv[1]).iterdir()):\n"
         "    try:\n        read_recording(path, 30)\n"
         "    except Reject:\n        pass\n"

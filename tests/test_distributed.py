@@ -14,12 +14,12 @@ import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import rank_distrib
 
-from accent.callbacks import Checkpoint
-from accent.dataset import EvenWindows, RandomWindows, make_dls
-from accent.distributed import join, launch, leave, share
-from accent.errors import InputError
-from accent.params import load_params
-from accent.training import TrainParams, fit, make_learner
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.training.callbacks import Checkpoint
+from accent.training.dataset import EvenWindows, RandomWindows, make_dls
+from accent.training.distributed import join, launch, leave, share
+from accent.training.learner import TrainParams, fit, make_learner
 from tests.conftest import prepare_training, set_params, stage, train_arguments
 from tests.test_training import CLASSES, make_clips, make_params, random_trunk, weights_of
 

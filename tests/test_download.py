@@ -16,10 +16,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from accent import download as module
-from accent.common_voice import ClassFilter, read_releases
-from accent.download import download, find_dataset
-from accent.errors import InputError
+from accent.core.errors import InputError
+from accent.corpus import download as module
+from accent.corpus.common_voice import ClassFilter, read_releases
+from accent.corpus.download import download, find_dataset
 from tests.conftest import ROOT, run, write_release
 
 BLOCK = 2**16  # what the client writes at once: of one that breaks off nothing is kept

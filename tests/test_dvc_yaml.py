@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from accent.training import numerics
+from accent.training.learner import numerics
 from tests.conftest import ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -41,6 +41,17 @@ def imported(path: Path) -> set[Path]:
     return found
 
 
+def packages(path: Path) -> set[str]:
+    """The packages of the modules that a module imports, and of those that they import."""
+    return {str(module.relative_to(ROOT).parent) for module in imported(path)}
+
+
+def code_deps(stage: dict, root: str) -> set[str]:
+    """What a stage depends on of the project's code, without the folders that lead to the root."""
+    found = (dep.removeprefix(root) for dep in stage["deps"])
+    return {dep for dep in found if dep.startswith(("accent/", "stages/"))}
+
+
 def sections_read(path: Path) -> set[str]:
     calls = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
     return {call.args[0].value for call in calls if getattr(call.func, "id", "") == "load_params"}
@@ -53,9 +64,7 @@ def flat(entries: list) -> set[str]:
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_s_deps_are_its_code_and_its_params_are_what_it_reads(name):
     script = ROOT / "stages" / f"{name}.py"
-    needed = {str(path.relative_to(ROOT)) for path in {script, *imported(script)}}
-    code = {dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert code == needed
+    assert code_deps(STAGES[name], "") == {f"stages/{name}.py", *packages(script)}
     assert {param.split(".")[0] for param in flat(STAGES[name].get("params", []))} == sections_read(script)
 
 
@@ -86,6 +95,26 @@ def test_no_parameter_reaches_a_shell(name):
     assert "${" not in STAGES[name]["cmd"]
 
 
+# A package imports only from those before it. The modules beside the packages are the commands.
+ROOMS = ["core", "audio", "corpus", "network", "training", "grading", "scoring", "evaluation", "pretraining", "report"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "accent").glob("*/*.py")), ids=lambda path: "/".join(path.parts[-2:]))
+def test_a_package_imports_only_from_those_above_it(path):
+    package = path.parent.name
+    modules = [node.module for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
+    ours = {module.split(".")[1] for module in modules if module.startswith("accent.")}
+    allowed = ROOMS if package == "page" else ROOMS[: ROOMS.index(package) + 1]
+    assert ours <= set(allowed), f"{path} imports from {sorted(ours - set(allowed))}"
+
+
+def test_no_circle_of_imports():
+    graph = {}
+    for path in (ROOT / "accent").rglob("*.py"):
+        graph[path] = {module for module in imported(path) if path in imported(module)}
+    assert not {path: found for path, found in graph.items() if found}
+
+
 def test_every_script_is_a_stage_and_every_section_is_read():
     pretraining = yaml.safe_load((ROOT / "pretraining" / "dvc.yaml").read_text())["stages"]
     assert {path.stem for path in (ROOT / "stages").glob("*.py")} == {*STAGES, *pretraining}
@@ -98,9 +127,8 @@ def test_pretraining_names_what_it_reads():
     folder = ROOT / "pretraining"
     for name, stage in yaml.safe_load((folder / "dvc.yaml").read_text())["stages"].items():
         assert "${" not in stage["cmd"]
-        code = [dep for dep in stage["deps"] if dep.startswith("../")]
-        assert f"../stages/{name}.py" in code
-        assert all((folder / dep).exists() for dep in code)
+        assert code_deps(stage, "../") == {f"stages/{name}.py", *packages(ROOT / "stages" / f"{name}.py")}
+        assert all((folder / dep).exists() for dep in stage["deps"] if dep.startswith("../"))
         params = {param.split(".")[0] for param in stage["params"]}
         assert params == sections_read(ROOT / "stages" / f"{name}.py"), name
 

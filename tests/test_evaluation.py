@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.evaluation import evaluate_second_source, evaluate_test
-from accent.outputs import write_json
-from accent.plot_data import confusion
-from accent.selective import risk_coverage
+from accent.core.outputs import write_json
+from accent.evaluation.headline import evaluate_second_source, evaluate_test
+from accent.evaluation.plot_data import confusion
+from accent.evaluation.selective import risk_coverage
 
 CLASSES = ["english", "french"]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accent.errors import InputError
-from accent.exclusions import read_exclusions, write_exclusions
+from accent.core.errors import InputError
+from accent.corpus.exclusions import read_exclusions, write_exclusions
 from tests.conftest import EXCLUSIONS, read_rejects, set_params, stage, write_release
 
 HEADER = b"clip_id,reason\n"

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 import torch
 
-from accent.explain import Cells, LogOdds, attributions, cells_of, deletion_check, without
-from accent.log_odds import one_against_rest
-from accent.model import clip_logits, load_model, window_logits
-from accent.parts import Parts, read_index
-from accent.windows import cut, even_starts
+from accent.audio.windows import cut, even_starts
+from accent.core.parts import Parts, read_index
+from accent.network.log_odds import one_against_rest
+from accent.network.model import clip_logits, load_model, window_logits
+from accent.scoring.explain import Cells, LogOdds, attributions, cells_of, deletion_check, without
 from tests.conftest import TINY
 
 

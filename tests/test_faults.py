@@ -9,11 +9,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from accent.channels import draw_audio
-from accent.errors import InputError
-from accent.parts import part_name
-from accent.recordings import read_recordings
-from accent.tables import read_frame, read_table, write_table
+from accent.core.errors import InputError
+from accent.core.parts import part_name
+from accent.core.tables import read_frame, read_table, write_table
+from accent.corpus.recordings import draw_audio, read_recordings
 from tests.faults import DAMAGE, Kills, Project, advice, command_of, damaged_parts, flip
 
 

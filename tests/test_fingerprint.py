@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 import soxr
 
-from accent import duplicates
-from accent.audio import SAMPLE_RATE, decode_clip, read_recording
-from accent.channels import amplified, mp3, opus, wav
-from accent.duplicates import same_recordings
-from accent.errors import Reject
-from accent.fingerprint import LANDMARK, MAX_LANDMARKS, fingerprint
+from accent.audio.duplicates import same_recordings
+from accent.audio.fingerprint import LANDMARK, MAX_LANDMARKS, fingerprint
+from accent.audio.reencode import amplified, mp3, opus, wav
+from accent.audio.waveform import SAMPLE_RATE, decode_clip, duplicates, read_recording
+from accent.core.errors import Reject
 from tests.conftest import sample_clips
 from tests.test_audio import PARAMS
 

@@ -6,13 +6,13 @@ import shutil
 import pandas as pd
 import pytest
 
-from accent.errors import InputError
-from accent.fitness import judge_fitness
-from accent.params import load_params
-from accent.probes import Bar
-from accent.score import Scorer, main
-from accent.second_source import is_given, read_second_source
-from accent.selection import IngestParams
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.corpus.probes import Bar
+from accent.corpus.second_source import is_given, read_second_source
+from accent.corpus.selection import IngestParams
+from accent.evaluation.fitness import judge_fitness
+from accent.scoring.scorer import Scorer, main
 from tests.conftest import ROOT, sample_clips, stage, write_release
 
 BAR = Bar(min_speakers=4, min_roc_auc=0.7, min_balanced_accuracy=0.5)

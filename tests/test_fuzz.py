@@ -22,13 +22,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from accent.audio import SAMPLE_RATE, decode_clip
-from accent.common_voice import FILE_COLUMNS, ClassFilter, Source, open_table, read_archive, read_tsv
-from accent.containers import ASF, EBML
-from accent.errors import UNPRINTABLE, InputError, Reject
-from accent.parts import write_rejects
-from accent.score import Scorer
-from accent.selection import IngestParams, select_clips, write_clips_part
+from accent.audio.containers import ASF, EBML
+from accent.audio.waveform import SAMPLE_RATE, decode_clip
+from accent.core.errors import UNPRINTABLE, InputError, Reject
+from accent.core.parts import write_rejects
+from accent.corpus.common_voice import FILE_COLUMNS, ClassFilter, Source, open_table, read_archive, read_tsv
+from accent.corpus.selection import IngestParams, select_clips, write_clips_part
+from accent.scoring.scorer import Scorer
 from tests.conftest import NEW, OLD, sample_clips
 from tests.test_audio import FORMATS, PARAMS
 from tests.test_decoder import WHOLE

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from accent.high_pass import LOW_PASS, SAMPLE_RATE, STEP, TAPS, high_pass
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams, log_mel
+from accent.audio.high_pass import LOW_PASS, SAMPLE_RATE, STEP, TAPS, high_pass
+from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.core.params import load_params
 from tests.conftest import ROOT
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from accent import archive as archive_module
-from accent import common_voice
-from accent.common_voice import ClassFilter, Source, read_releases
-from accent.errors import InputError, printable
-from accent.parts import write_rejects
-from accent.selection import IngestParams, select_clips, write_clips_part
+from accent.core.errors import InputError, printable
+from accent.core.parts import write_rejects
+from accent.corpus import archive as archive_module
+from accent.corpus import common_voice
+from accent.corpus.common_voice import ClassFilter, Source, read_releases
+from accent.corpus.selection import IngestParams, select_clips, write_clips_part
 from tests.conftest import read_rejects, write_locale
 
 FRENCH = ClassFilter(locale="fr")

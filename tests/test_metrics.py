@@ -5,16 +5,16 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
-from accent.log_odds import one_against_rest
-from accent.metrics import (
+from accent.evaluation.metrics import (
     calibration_error,
     ece_by_chance,
     equal_error_rate,
     evaluate_scores,
-    fit_temperature,
     headline_scores,
 )
-from accent.plot_data import confusion, reliability, roc, score_histogram
+from accent.evaluation.plot_data import confusion, reliability, roc, score_histogram
+from accent.network.calibration import fit_temperature
+from accent.network.log_odds import one_against_rest
 
 
 def make_scores(count: int, classes: int, separation: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

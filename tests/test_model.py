@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from accent.errors import InputError
-from accent.model import build_model, load_model, save_model, window_logits
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
-from accent.windows import cut, even_starts
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.windows import cut, even_starts
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.network.model import build_model, load_model, save_model, window_logits
 from tests.conftest import ROOT
 
 CLIPS = [

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision import models
 
-from accent.network import ARCHITECTURES, Blur, ResNet
+from accent.network.resnet import ARCHITECTURES, Blur, ResNet
 
 
 @pytest.mark.parametrize("arch", ["resnet18", "resnet50"])

@@ -8,9 +8,9 @@ import pytest
 from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
-from accent.log_odds import log_odds_of
-from accent.metrics import evaluate_scores
-from accent.nuisance import (
+from accent.core.parts import Parts, read_index
+from accent.evaluation.metrics import evaluate_scores
+from accent.evaluation.nuisance import (
     fit_classifier,
     gender_of,
     log_odds,
@@ -19,8 +19,8 @@ from accent.nuisance import (
     nuisance_table,
     permutation_importance,
 )
-from accent.parts import Parts, read_index
-from accent.ranking import auc, roc_auc
+from accent.evaluation.ranking import auc, roc_auc
+from accent.network.log_odds import log_odds_of
 
 
 def noise_between(low: float, high: float, seconds: float = 2) -> np.ndarray:

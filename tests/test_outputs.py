@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from accent.outputs import write_json
+from accent.core.outputs import write_json
 
 
 def test_what_is_no_number_is_null(tmp_path):

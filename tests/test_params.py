@@ -1,19 +1,19 @@
 import pytest
 import yaml
 
-from accent.audio import DecodeParams
-from accent.audit import AuditParams
-from accent.augment import AugmentParams
-from accent.errors import InputError
-from accent.params import load_params
-from accent.practice import PracticeParams
-from accent.probes import EvaluateParams
-from accent.refusal import ScoreParams
-from accent.report import ReportParams
-from accent.selection import IngestParams
-from accent.spectrogram import SpectrogramParams
-from accent.splits import SplitParams
-from accent.training import TrainParams
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import DecodeParams
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.corpus.probes import EvaluateParams
+from accent.corpus.selection import IngestParams
+from accent.corpus.splits import SplitParams
+from accent.evaluation.audit import AuditParams
+from accent.evaluation.practice import PracticeParams
+from accent.report.clips import ReportParams
+from accent.scoring.refusal import ScoreParams
+from accent.training.augment import AugmentParams
+from accent.training.learner import TrainParams
 from stages.explain import ExplainParams
 from tests.conftest import ROOT, set_params, stage
 

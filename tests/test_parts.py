@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.errors import InputError
-from accent.outputs import output_file, output_folder
-from accent.parallel import map_parts
-from accent.parts import Parts, checksum, read_index, write_part
+from accent.core.errors import InputError
+from accent.core.outputs import output_file, output_folder
+from accent.core.parallel import map_parts
+from accent.core.parts import Parts, checksum, read_index, write_part
 from tests.conftest import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, prepare_training, stage
 
 
@@ -75,7 +75,7 @@ def test_what_a_killed_run_left_is_not_taken_over(tmp_path):
 
 LARGE_ANSWERS = """
 from joblib import delayed
-from accent.parallel import in_parallel
+from accent.core.parallel import in_parallel
 for answer in in_parallel([delayed(bytes)(10_000_000) for _ in range(1000)]):
     print(len(answer), flush=True)
 """
@@ -138,7 +138,7 @@ def read_or_message(parts: Parts) -> tuple[list[np.ndarray], str]:
 
 
 def test_more_parts_than_a_process_may_have_files_open(tmp_path, monkeypatch):
-    monkeypatch.setattr("accent.parts.MAX_OPEN", 2)
+    monkeypatch.setattr("accent.core.parts.MAX_OPEN", 2)
     make_parts(tmp_path / "parts")
     parts = Parts(tmp_path / "parts", read_index(tmp_path / "parts"))
     for _ in range(2):

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from accent.errors import InputError
-from accent.practice import PracticeParams, find_recordings, ordered_rightly, summarise
-from accent.score import Scorer
+from accent.core.errors import InputError
+from accent.evaluation.practice import PracticeParams, find_recordings, ordered_rightly, summarise
+from accent.scoring.scorer import Scorer
 from tests.conftest import ROOT, run, stage
 
 PARAMS = PracticeParams(levels=("good", "ok", "bad"), resamples=500, seed=1)

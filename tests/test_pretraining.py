@@ -14,19 +14,19 @@ import yaml
 from transformers import WhisperConfig
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from accent.encoder import Encoder, encode
-from accent.errors import InputError
-from accent.grade import Bank, frame_grades, unit_frames
-from accent.network import ResNet
-from accent.params import load_params
-from accent.parts import Parts, read_index
+from accent.audio.spectrogram import SpectrogramParams
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.evaluation.ranking import auc
+from accent.grading.encoder import Encoder, encode
+from accent.grading.grade import Bank, frame_grades, unit_frames
+from accent.network.resnet import ResNet
+from accent.network.trunk import load_trunk
 from accent.pretraining.lessons import hold_out, teach
 from accent.pretraining.listen import out_of_fold, pooled_features
 from accent.pretraining.sources import corpora
 from accent.pretraining.teacher import BASE, TeachParams, load_teacher
-from accent.ranking import auc
-from accent.spectrogram import SpectrogramParams
-from accent.trunk import load_trunk
 from tests.conftest import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
 
 PRETRAINING = ROOT / "pretraining"

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
-from accent.errors import InputError
-from accent.recordings import read_recordings
+from accent.core.errors import InputError
+from accent.corpus.recordings import read_recordings
 from tests.conftest import sample_clips
 
 

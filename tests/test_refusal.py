@@ -2,9 +2,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.params import load_params
-from accent.refusal import ENGLISH, FRENCH, Refusal, ScoreParams, refusal
-from accent.selective import evaluate_refusal, risk_coverage
+from accent.core.params import load_params
+from accent.evaluation.selective import evaluate_refusal, risk_coverage
+from accent.scoring.refusal import ENGLISH, FRENCH, Refusal, ScoreParams, refusal
 from tests.conftest import ROOT
 
 PARAMS = load_params("score", ScoreParams, ROOT / "params.yaml")

@@ -16,11 +16,11 @@ import pytest
 import soundfile as sf
 from playwright.sync_api import Locator, Page, sync_playwright
 
-from accent import report
-from accent.curves import draw_loss, draw_roc
-from accent.errors import InputError
-from accent.plot_data import confusion, roc
-from accent.report import audio_type, choose_clips, confusion_table, line_picture, make_card, render
+from accent.core.errors import InputError
+from accent.evaluation.curves import draw_loss, draw_roc
+from accent.evaluation.plot_data import confusion, roc
+from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
+from accent.report.clips import clips as report
 from stages.report import main
 from tests.conftest import set_params, stage
 from tests.test_app import CHROMIUM, FLAGS

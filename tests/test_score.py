@@ -14,11 +14,11 @@ import pytest
 import soundfile as sf
 from rich.console import Console
 
-from accent.audio import read_recording
-from accent.errors import InputError, Reject
-from accent.reference import Fitness
-from accent.refusal import Refusal
-from accent.score import BARS, PLAIN_BARS, Score, Scorer, Window, bars, find_takes, merge_measures, print_table
+from accent.audio.waveform import read_recording
+from accent.core.errors import InputError, Reject
+from accent.scoring.reference import Fitness
+from accent.scoring.refusal import Refusal
+from accent.scoring.scorer import BARS, PLAIN_BARS, Score, Scorer, Window, bars, find_takes, merge_measures, print_table
 from tests.conftest import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile
 
@@ -540,7 +540,7 @@ def test_a_tampered_model_is_one_clear_line(trained, tmp_path, what):
 def test_weights_of_another_shape_are_refused_even_with_the_right_hash(trained, tmp_path):
     import hashlib
 
-    from accent.model import build_model, save_model
+    from accent.network.model import build_model, save_model
 
     folder = tmp_path / "models"
     shutil.copytree(trained / "models", folder)

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from accent.selection import draw, seeded_hash
+from accent.corpus.selection import draw, seeded_hash
 
 
 def make_rows(count: int, speakers: int = 10) -> pd.DataFrame:

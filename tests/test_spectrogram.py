@@ -5,8 +5,8 @@ import pytest
 import torch
 import torchaudio
 
-from accent.audio import SAMPLE_RATE
-from accent.spectrogram import SpectrogramParams, log_mel
+from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.audio.waveform import SAMPLE_RATE
 
 PARAMS = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60, fmax_hz=7000, range_db=80)
 

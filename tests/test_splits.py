@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from accent.common_voice import TSV
-from accent.errors import InputError
-from accent.splits import SplitParams, make_splits, sentence_key, shared_between_splits
+from accent.core.errors import InputError
+from accent.corpus.common_voice import TSV
+from accent.corpus.splits import SplitParams, make_splits, sentence_key, shared_between_splits
 from tests.conftest import EXCLUSIONS, set_params, stage, write_release
 from tests.test_fingerprint import made_print
 
@@ -67,7 +67,7 @@ def test_the_fractions_hold_in_every_class():
 
 def test_speakers_beyond_what_scikit_learn_divides_in_time_are_divided_in_bundles(monkeypatch):
     index = make_index(speakers=300, sentences=100_000)
-    monkeypatch.setattr("accent.splits.MAX_GROUPS", 50)
+    monkeypatch.setattr("accent.corpus.splits.MAX_GROUPS", 50)
     clips = split(index)
     assert shared_between_splits(clips) == NONE_SHARED
     shares = pd.crosstab(clips["label"], clips["split"], normalize="index")

@@ -4,7 +4,7 @@ from threading import Event, Thread
 
 import matplotlib as mpl
 
-from accent.style import INK, STYLE, drawing, new_figure
+from accent.scoring.style import INK, STYLE, drawing, new_figure
 
 
 def test_threads_draw_one_after_the_other_and_leave_the_settings_as_they_were():

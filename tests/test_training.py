@@ -17,16 +17,16 @@ import pytest
 import torch
 from fastai.callback.core import Callback
 
-from accent import training
-from accent.augment import AugmentParams
-from accent.callbacks import BatchNorm, Checkpoint
-from accent.dataset import EvenWindows, RandomWindows, TensorSpectrogram
-from accent.errors import InputError
-from accent.network import ResNet
-from accent.params import load_params
-from accent.parts import Parts, write_part
-from accent.precision import choose_precision
-from accent.training import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.core.parts import Parts, write_part
+from accent.network.resnet import ResNet
+from accent.training.augment import AugmentParams
+from accent.training.callbacks import BatchNorm, Checkpoint
+from accent.training.dataset import EvenWindows, RandomWindows, TensorSpectrogram
+from accent.training.learner import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
+from accent.training.learner import learner as training
+from accent.training.precision import choose_precision
 from tests.conftest import ROOT, prepare_training, stage, train_arguments
 
 mpl.use("Agg")

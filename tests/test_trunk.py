@@ -10,12 +10,12 @@ import pytest
 import safetensors.torch
 import torch
 
-from accent.errors import InputError
-from accent.model import build_model
-from accent.network import ResNet
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
-from accent.trunk import imagenet_trunk, load_trunk, save_trunk
+from accent.audio.spectrogram import SpectrogramParams
+from accent.core.errors import InputError
+from accent.core.params import load_params
+from accent.network.model import build_model
+from accent.network.resnet import ResNet
+from accent.network.trunk import imagenet_trunk, load_trunk, save_trunk
 from tests.conftest import ROOT, prepare_training, set_params, stage, train_arguments, write_trunk
 
 SPECTROGRAM = load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")
@@ -134,9 +134,9 @@ def test_loading_a_trunk_needs_neither_pickle_nor_transformers(tmp_path):
     code = """
 import pickle, sys, torch
 from pathlib import Path
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
-from accent.trunk import load_trunk
+from accent.core.params import load_params
+from accent.audio.spectrogram import SpectrogramParams
+from accent.network.trunk import load_trunk
 
 def refuse(*args, **kwargs):
     raise AssertionError("a pickle was read")

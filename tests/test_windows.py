@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from accent.parts import Parts, write_part
-from accent.windows import cut, even_starts, frame_counts, window_frames
+from accent.audio.windows import cut, even_starts, frame_counts, window_frames
+from accent.core.parts import Parts, write_part
 
 
 def test_window_frames():

@@ -1,0 +1,1 @@
+"""The teacher, and the distillation of what it hears into our network."""

@@ -8,12 +8,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from accent.encoder import WIDTH
-from accent.grade import Bank, frame_grades, unit_frames
+from accent.corpus.selection import seeded_hash
+from accent.grading.encoder import WIDTH
+from accent.grading.grade import Bank, frame_grades, unit_frames
 from accent.pretraining.listen import ListenParams
 from accent.pretraining.student import Student
 from accent.pretraining.teacher import Teacher
-from accent.selection import seeded_hash
 
 NATIVE_CLIPS, OTHER_CLIPS, GRADED_CLIPS, FRAMES_PER_CLIP = 100, 250, 100, 100
 

@@ -12,13 +12,13 @@ from fastai.learner import Learner, Metric
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
-from accent.augment import AugmentParams
-from accent.callbacks import BFloat16, SeedEpochs
-from accent.network import ResNet
-from accent.params import Fraction, Seed, params
-from accent.precision import choose_precision
+from accent.audio.windows import MAX_WINDOW_SECONDS
+from accent.core.params import Fraction, Seed, params
+from accent.network.resnet import ResNet
 from accent.pretraining.student import Student, StudentLoss, pool_columns, refine_time
-from accent.windows import MAX_WINDOW_SECONDS
+from accent.training.augment import AugmentParams
+from accent.training.callbacks import BFloat16, SeedEpochs
+from accent.training.precision import choose_precision
 
 
 @params

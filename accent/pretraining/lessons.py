@@ -21,13 +21,13 @@ from fasttransform import ItemTransform
 from torch import Tensor
 from tqdm import tqdm
 
-from accent.augment import AugmentParams
-from accent.dataset import Augment, TensorSpectrogram
-from accent.errors import InputError
-from accent.outputs import output_file
+from accent.audio.windows import even_starts
+from accent.core.errors import InputError
+from accent.core.outputs import output_file
+from accent.corpus.selection import seeded_hash
 from accent.pretraining.teacher import Teacher
-from accent.selection import seeded_hash
-from accent.windows import even_starts
+from accent.training.augment import AugmentParams
+from accent.training.dataset import Augment, TensorSpectrogram
 
 CLIPS_AT_ONCE = 64
 ROOM = 0.5  # share of a GPU's free memory that the arrays may take

@@ -13,16 +13,16 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from accent.common_voice import ClassFilter
-from accent.errors import InputError
-from accent.intervals import speaker_intervals
-from accent.model import Standardise
-from accent.network import ResNet
-from accent.params import Seed, params
+from accent.audio.windows import even_windows
+from accent.core.errors import InputError
+from accent.core.params import Seed, params
+from accent.corpus.common_voice import ClassFilter
+from accent.corpus.probes import EvaluateParams
+from accent.evaluation.intervals import speaker_intervals
+from accent.evaluation.ranking import auc
+from accent.network.model import Standardise
+from accent.network.resnet import ResNet
 from accent.pretraining.teacher import Teacher
-from accent.probes import EvaluateParams
-from accent.ranking import auc
-from accent.windows import even_windows
 
 FOLDS = 5
 STRENGTHS = np.logspace(-4, 1, 6)  # of the regression; the validation folds choose

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from accent.common_voice import ClassFilter, read_releases
-from accent.errors import InputError
+from accent.core.errors import InputError
+from accent.corpus.common_voice import ClassFilter, read_releases
 
 
 def corpora(releases: Path, clips: pd.DataFrame, licences: Mapping[str, str]) -> list[dict]:

@@ -3,8 +3,8 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accent.model import Standardise
-from accent.network import ResNet
+from accent.network.model import Standardise
+from accent.network.resnet import ResNet
 
 
 class Student(nn.Module):

@@ -15,10 +15,10 @@ from torch import Tensor
 from transformers import WhisperConfig, WhisperFeatureExtractor, WhisperModel
 from transformers.models.whisper.modeling_whisper import WhisperEncoder
 
-from accent.audio import FULL_SCALE, SAMPLE_RATE
-from accent.encoder import FRAME_SAMPLES, HEADS, INNER, WIDTH
-from accent.errors import InputError
-from accent.params import params
+from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE
+from accent.core.errors import InputError
+from accent.core.params import params
+from accent.grading.encoder import FRAME_SAMPLES, HEADS, INNER, WIDTH
 
 WEIGHTS = "encoder.safetensors"
 FRAMES_PER_SECOND = SAMPLE_RATE // FRAME_SAMPLES

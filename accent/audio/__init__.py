@@ -1,0 +1,1 @@
+"""Encoded bytes -> waveform -> spectrogram -> windows."""

@@ -1,0 +1,1 @@
+"""What every stage stands on: parameters, errors, outputs, tables, parts, parallel work."""

@@ -1,0 +1,1 @@
+"""Common Voice releases, and which of their clips are used."""

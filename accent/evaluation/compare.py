@@ -1,0 +1,158 @@
+"""Is one run better than another? Over the clips that both tested, with intervals over the speakers of each class."""
+
+import argparse
+import json
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from tqdm import tqdm
+
+from accent.core.errors import InputError
+from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+from accent.evaluation.ranking import roc_auc
+from accent.evaluation.revisions import check_same_classes, probabilities_of, read_predictions
+from accent.network.log_odds import log_odds_of
+
+HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False}
+SAME = "no difference seen"
+UNKNOWN = "too few speakers to tell"
+
+
+class Scores:
+    """A run's probabilities, of shape (clips, classes), with what the metrics need of each clip worked out once."""
+
+    def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
+        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
+        self.targets = targets
+        self.log_odds = log_odds_of(probabilities)
+        self.right = probabilities.argmax(axis=1) == targets
+        self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
+
+    def metrics(self, rows: np.ndarray) -> dict[str, float]:
+        """The metrics of `accent.evaluation.metrics.evaluate_scores` that `HIGHER_IS_BETTER` names, of these rows.
+
+        A hundred times as fast, for the bootstrap. ROC AUC is NaN where there is no clip of a class.
+        """
+        targets = self.targets[rows]
+        clips = np.bincount(targets, minlength=self.log_odds.shape[1])
+        right = np.bincount(targets, self.right[rows], minlength=len(clips))
+        return {
+            "roc_auc": roc_auc(self.log_odds[rows], targets),
+            "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
+            "log_loss": self.losses[rows].mean(),
+        }
+
+
+def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int) -> dict:
+    """What the second run's test predictions are worth beside the first's, over the clips that both have.
+
+    `metrics` has of each metric `a`, `b`, `difference` (b - a), its 95% interval `low` to `high` by paired bootstrap
+    over the speakers of each class (None where a class has too few), and the `verdict` on b: better, worse, or why
+    neither. `clips` and `speakers` are counted, in `left_out` the clips that only one run tested, and `too_few` says
+    why there is no interval, or "".
+    Raises `InputError` where the classes differ, no clip is shared, or a shared one has two labels.
+    """
+    classes = check_same_classes({"A": first, "B": second})
+    both = first.merge(second, on="clip_id", suffixes=("", "_b"), validate="one_to_one")
+    if both.empty:
+        raise InputError(
+            f"none of the {len(first):,} and {len(second):,} test clips is in both runs. "
+            "Compare runs of the same split.fold, or with a common test set"
+        )
+    if relabelled := int((both["label"] != both["label_b"]).sum()):
+        raise InputError(f"{relabelled:,} of {len(both):,} shared clips have another label in the other run")
+    if absent := sorted(set(classes) - set(both["label"])):
+        raise InputError(f"none of the {len(both):,} shared clips is {absent[0]}. Compare runs that share more clips")
+    targets = both["label"].map(classes.index).to_numpy()
+    a, b = (
+        Scores(probabilities_of(run.set_index("clip_id").loc[both["clip_id"]]).to_numpy(), targets)
+        for run in (first, second)
+    )
+    with tqdm(unit="resample", delay=2, leave=False) as bar:  # and the jackknife of the intervals
+
+        def differences(rows: np.ndarray) -> dict[str, float]:
+            bar.update()
+            in_a, in_b = a.metrics(rows), b.metrics(rows)
+            return {name: in_b[name] - in_a[name] for name in in_a}
+
+        intervals = speaker_intervals(
+            differences, both["client_id"], both["label"], resamples, seed, differences=HIGHER_IS_BETTER
+        )
+    of_a, of_b = (run.metrics(np.arange(len(both))) for run in (a, b))
+    too_few = too_few_speakers(both["client_id"], both["label"])
+    metrics = {}
+    for name, interval in intervals.items():
+        low, high = interval or (None, None)
+        difference = float(of_b[name] - of_a[name])
+        metrics[name] = {
+            "a": float(of_a[name]),
+            "b": float(of_b[name]),
+            "difference": difference,
+            "low": low,
+            "high": high,
+            "verdict": verdict(difference, interval, HIGHER_IS_BETTER[name], too_few),
+        }
+    return {
+        "clips": len(both),
+        "speakers": both["client_id"].nunique(),
+        "too_few": too_few,
+        "left_out": {"a": len(first) - len(both), "b": len(second) - len(both)},
+        "metrics": metrics,
+    }
+
+
+def verdict(difference: float, interval: list[float] | None, higher_is_better: bool, too_few: str = "") -> str:
+    """What a difference and its interval say of the second run: the interval has to lie on one side of zero.
+
+    Where all resamples differ by the same there is no interval, and that is 0 where the runs say the same.
+    """
+    if interval is None:
+        return UNKNOWN if too_few or difference else SAME
+    low, high = interval
+    if low <= 0 <= high:
+        return SAME
+    return "better" if (low > 0) == higher_is_better else "worse"
+
+
+def print_table(found: dict, names: tuple[str, str], console: Console) -> None:
+    """The comparison as people read it."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric")
+    for heading in ("A", "B", "B - A", "95% interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("B is")
+    for name, row in found["metrics"].items():
+        interval = "-" if row["low"] is None else f"{row['low']:+.3f} to {row['high']:+.3f}"
+        numbers = (f"{row['a']:.3f}", f"{row['b']:.3f}", f"{row['difference']:+.3f}")
+        table.add_row(name.replace("_", " "), *numbers, interval, row["verdict"])
+    console.print(table)
+    left_out = found["left_out"]
+    console.print(
+        f"A {names[0]}, B {names[1]}: {found['clips']:,} clips of {found['speakers']:,} speakers that both tested; "
+        f"left out: {left_out['a']:,} that only A tested, {left_out['b']:,} that only B did.",
+        highlight=False,
+        markup=False,
+    )
+    if found["too_few"]:
+        console.print(f"No intervals: {found['too_few']}.", highlight=False, markup=False)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    for name in ("a", "b"):
+        parser.add_argument(name, metavar=f"REV_{name.upper()}", help="experiment, branch, tag, commit, or workspace")
+    parser.add_argument("--resamples", type=int, default=1000, help="of the speakers (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the resamples (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print a JSON object")
+    args = parser.parse_args()
+    if args.resamples < 1:
+        raise InputError(f"--resamples: {args.resamples}, must be at least 1")
+
+    names = (args.a, args.b)
+    found = compare(*map(read_predictions, names), args.resamples, args.seed)
+    if args.json:
+        print(json.dumps(dict(zip("ab", names, strict=True)) | found))
+    else:
+        print_table(found, names, Console())

@@ -1,0 +1,92 @@
+"""The test split by gender, age, accent, source rate and length, and the probes beside it: sizes and intervals.
+
+`clips` has a row a clip: Common Voice's columns, the measures of `accent.audio.waveform.trim`, label, predicted and
+log_odds (calibrated, of the target class).
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from scipy.special import expit
+
+from accent.corpus.common_voice import gender_of
+from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+from accent.evaluation.ranking import auc
+
+LENGTHS_S = (0, 3, 5, 8, np.inf)
+MAX_ACCENTS = 20  # the commonest, each by itself; the rest together
+UNSTATED, OTHERS = "(not stated)", "(all others)"
+
+
+def dimensions(clips: pd.DataFrame) -> pd.DataFrame:
+    """Each clip's value in every dimension by which the test split is looked at."""
+    lengths = [f"{low:g} to {high:g} s" if high < np.inf else f"over {low:g} s" for low, high in pairwise(LENGTHS_S)]
+    accents = clips["accents"].replace("", UNSTATED)
+    common = accents.value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:MAX_ACCENTS]
+    return pd.DataFrame(
+        {
+            "label": clips["label"],
+            "gender": clips["gender"].map(gender_of).replace("", UNSTATED),
+            "age": clips["age"].replace("", UNSTATED),
+            "accents": accents.where(accents.isin(common), OTHERS),
+            "source rate": clips["source_rate_hz"].map("{:,.0f} Hz".format),
+            "length": pd.cut(clips["duration_s"], LENGTHS_S, labels=lengths, right=False).astype(str),
+        }
+    )
+
+
+def subgroups(clips: pd.DataFrame, target: str, resamples: int, seed: int) -> pd.DataFrame:
+    """A row for every value of every dimension: clips, speakers, and error and ROC AUC with their intervals.
+
+    `error` is the share of clips whose predicted class is not theirs; `roc_auc` that of the target class against the
+    rest. A number that the group's clips do not give is NaN; `too_few` says why there is no interval, or "".
+    """
+    rows = []
+    for dimension, values in dimensions(clips).items():
+        for value, group in clips.groupby(values, sort=True):
+            positive = (group["label"] == target).to_numpy()
+            wrong = (group["label"] != group["predicted"]).to_numpy(dtype=float)
+            log_odds = group["log_odds"].to_numpy()
+
+            def metric(rows, positive=positive, wrong=wrong, log_odds=log_odds):
+                return {"error": wrong[rows].mean(), "roc_auc": auc(positive[rows], log_odds[rows])}
+
+            row = {"dimension": dimension, "value": value, "clips": len(group)}
+            row["speakers"] = group["client_id"].nunique()
+            intervals = speaker_intervals(metric, group["client_id"], group["label"], resamples, seed)
+            for name, number in metric(np.arange(len(group))).items():
+                low, high = intervals[name] or (np.nan, np.nan)
+                row |= {name: number, f"{name}_low": low, f"{name}_high": high}
+            rows.append(row | {"too_few": too_few_speakers(group["client_id"], group["label"])})
+    return pd.DataFrame(rows)
+
+
+def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str], resamples: int, seed: int) -> dict:
+    """What the model says of a probe's clips beside the test clips of native speakers, with intervals.
+
+    `auc_natives_against`, the share of pairs in which the native's score is higher; `mean_probability` of the target;
+    `predicted_CLASS`, the share of the probe's clips that is taken for each class; `refused`. A number that there are
+    no clips for is NaN. The resamples are of the natives' speakers and of the probe's; `too_few` says why there is no
+    interval, or "".
+    """
+    clips = pd.concat([natives, probe], ignore_index=True)
+    native = np.arange(len(clips)) < len(natives)
+    log_odds, predicted = clips["log_odds"].to_numpy(), clips["predicted"].to_numpy()
+    probability, refused = expit(log_odds), (clips["refused"] != "").to_numpy()
+
+    def metric(rows: np.ndarray) -> dict[str, float]:
+        probed = rows[~native[rows]]
+        means = [probability[probed], refused[probed], *(predicted[probed] == name for name in classes)]
+        return dict(zip(names, [auc(native[rows], log_odds[rows]), *map(np.mean, means)], strict=True))
+
+    names = ["auc_natives_against", "mean_probability", "refused", *(f"predicted_{name}" for name in classes)]
+    sizes = {"clips": len(probe), "speakers": probe["client_id"].nunique(), "natives": len(natives)}
+    numbers = {name: float(value) for name, value in metric(np.arange(len(clips))).items()}
+    strata = np.where(native, "the natives", "the probe")
+    return {
+        **sizes,
+        **numbers,
+        "interval": speaker_intervals(metric, clips["client_id"], strata, resamples, seed),
+        "too_few": too_few_speakers(clips["client_id"], strata),
+    }

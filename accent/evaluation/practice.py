@@ -1,0 +1,72 @@
+"""Recordings of ordered levels, best first, and how well scores order them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, PositiveInt
+from scipy.stats import kendalltau, somersd
+
+from accent.core.errors import InputError
+from accent.core.params import Seed, params
+from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+
+
+@params
+class PracticeParams:
+    levels: Annotated[tuple[str, ...], Field(min_length=2)]
+    resamples: PositiveInt
+    seed: Seed
+
+
+def find_recordings(folder: Path, levels: Sequence[str]) -> list[tuple[str, Path]]:
+    """(level, file) for every file in `folder/LEVEL/`, by level and then by name.
+
+    Raises `InputError` for a level without a recording, and for a folder that is no level.
+    """
+    found = {level: sorted(path for path in (folder / level).glob("*") if path.is_file()) for level in levels}
+    found = {level: [path for path in paths if not path.name.startswith(".")] for level, paths in found.items()}
+    strangers = sorted(path.name for path in folder.glob("*") if path.is_dir() and path.name not in levels)
+    if strangers:
+        raise InputError(
+            f"{folder}: {', '.join(strangers)}: not in practice.levels ({', '.join(levels)}). "
+            "Add it there in its place, best first, or move it away"
+        )
+    if absent := [level for level, paths in found.items() if not paths]:
+        raise InputError(f"{folder}/{absent[0]}: no recording. Every one of practice.levels needs at least one")
+    return [(level, path) for level in levels for path in found[level]]
+
+
+def ordered_rightly(ranks: Sequence[int], scores: Sequence[float]) -> float:
+    """Of all pairs of recordings of different ranks, the share in which the higher rank has the higher score.
+
+    Equal scores count half: that is Somers' D of the scores, moved from -1 to 1 to 0 to 1.
+    """
+    if np.ptp(scores) == 0:
+        return 0.5  # where scipy says NaN
+    return float(somersd(ranks, scores).statistic + 1) / 2
+
+
+def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> dict:
+    """What `metrics/practice.json` says of the levels' log-odds, with a 95% interval by bootstrap over recordings.
+
+    `too_few` says why there is no interval, or "".
+    """
+    counts = [len(log_odds[level]) for level in params.levels]
+    ranks = np.repeat(np.arange(len(counts), 0, -1), counts)
+    levels = np.repeat(params.levels, counts)
+    scores = np.concatenate([log_odds[level] for level in params.levels])
+
+    def metric(rows: np.ndarray) -> dict[str, float]:
+        return {"pairs_ordered_rightly": ordered_rightly(ranks[rows], scores[rows])}
+
+    recordings = np.arange(len(scores))
+    tau = kendalltau(ranks, scores).statistic
+    return {
+        "mean_log_odds": {level: float(np.mean(log_odds[level])) for level in params.levels},
+        **metric(recordings),
+        "interval": speaker_intervals(metric, recordings, levels, params.resamples, params.seed),
+        "too_few": too_few_speakers(recordings, levels).replace("speakers", "recordings"),
+        "kendall_tau": None if np.isnan(tau) else float(tau),  # all scores equal: no order at all
+    }

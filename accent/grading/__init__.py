@@ -1,0 +1,1 @@
+"""How near a take comes to natives, sound by sound."""

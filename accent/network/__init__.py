@@ -1,0 +1,1 @@
+"""The residual network, its card, and what it says of clips."""

@@ -1,0 +1,1 @@
+"""A take -> a score: verdict, abstention, explanation."""

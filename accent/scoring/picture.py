@@ -1,0 +1,252 @@
+"""Pictures of a take, of practice, and of what the model listens to."""
+
+from textwrap import fill
+
+import librosa
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from scipy.special import expit, logit
+
+from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE
+from accent.network.model import ModelCard
+from accent.scoring.explain import attributions, cells_of
+from accent.scoring.scorer import Piece, Score, Scorer
+from accent.scoring.style import AGAINST, FOR, INK, WIDTH, drawing, new_figure
+from accent.scoring.timeline import curve, least_native, within
+
+FOOTER_CHARACTERS = 90  # in a line of small print below a take
+HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
+CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
+
+
+def band_hz(card: ModelCard) -> np.ndarray:
+    """The middle frequency of each mel band, on the scale of `accent.audio.spectrogram` (HTK's)."""
+    spectrogram = card.spectrogram
+    points = librosa.mel_frequencies(
+        spectrogram.n_mels + 2, fmin=spectrogram.fmin_hz, fmax=spectrogram.fmax_hz, htk=True
+    )
+    return points[1:-1]
+
+
+def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
+    """Native range, timeline over the waveform, and spectrogram with what speaks for and against, one below the other.
+
+    Of a recording of several pieces, the one given.
+    """
+    with drawing():
+        figure = new_figure(WIDTH, 5.6 if len(piece.waveform) else 1.4)
+        heights = [0.4, 1.5, 2.2] if len(piece.waveform) else [0.5]
+        axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
+        draw_range(axes[0], score, scorer.reference.score.target)
+        if len(piece.waveform):
+            draw_timeline(axes[1], piece, score)
+            added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram)
+            draw_spectrogram(axes[2], piece.spectrogram, scorer.card, piece.start_s, added)
+            axes[1].sharex(axes[2])
+            axes[1].tick_params(labelbottom=False)
+            axes[2].set_xlabel("seconds")
+        figure.suptitle(title)
+        figure.supxlabel(fill(score.fitness.sentence, FOOTER_CHARACTERS), size=8, color=INK)
+        return figure
+
+
+def draw_range(axes: Axes, score: Score, target: str) -> None:
+    """The score on a line from 0 to 100%, with the range that native speakers' test clips got."""
+    axes.axhspan(0.35, 0.65, 0, 1, color=INK, alpha=0.15)
+    axes.barh(0.5, score.native_high - score.native_low, 0.5, left=score.native_low, color=FOR, alpha=0.45)
+    axes.text((score.native_low + score.native_high) / 2, 0.86, "natives", ha="center", va="bottom", color=FOR, size=9)
+    if score.probability is not None and not score.reason:
+        axes.plot([score.probability] * 2, [0.1, 0.9], color=AGAINST if score.probability < 0.5 else FOR, linewidth=3)
+    axes.set(xlim=(0, 1), ylim=(0, 1.35), yticks=[], xticks=np.linspace(0, 1, 5))
+    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.set_ylabel(target, rotation=0, ha="right", va="center")
+    axes.spines["left"].set_visible(False)
+
+
+def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
+    """The windows' log-odds, as a curve over the waveform; the least native stretches are shaded."""
+    seconds = len(piece.waveform) / SAMPLE_RATE
+    windows = within(score.windows, piece)
+    middles, log_odds = curve(windows)
+    size = max(np.abs(log_odds).max(), 2.0) * 1.1
+    blocks = np.array_split(piece.waveform.astype(np.float32) / FULL_SCALE, min(len(piece.waveform), 800))
+    times = piece.start_s + np.linspace(0, seconds, len(blocks))
+    low, high = ([float(f(block)) for block in blocks] for f in (np.min, np.max))
+    peak = max(np.abs(low).max(), np.abs(high).max(), 1e-6) / size
+    axes.fill_between(times, np.array(low) / peak, np.array(high) / peak, color=INK, alpha=0.3, linewidth=0)
+    for window in least_native(windows):
+        if window.probability < 0.5:
+            axes.axvspan(window.start_s, window.end_s, color=AGAINST, alpha=0.15, linewidth=0)
+    axes.axhline(0, color=INK, linewidth=0.8)
+    axes.plot(middles, log_odds, color=INK, linewidth=1)
+    axes.scatter(middles, log_odds, c=np.where(log_odds < 0, AGAINST, FOR), s=22, zorder=3)
+    ticks = [value for value in (0.01, 0.1, 0.5, 0.9, 0.99) if abs(logit(value)) <= size]
+    axes.set(ylim=(-size, size), yticks=logit(ticks), yticklabels=[f"{value:.0%}" for value in ticks])
+    axes.set_ylabel("window by window")
+
+
+def draw_spectrogram(
+    axes: Axes, spectrogram: np.ndarray, card: ModelCard, start_s: float = 0.0, added: np.ndarray | None = None
+) -> None:
+    """A spectrogram (frames, n_mels) in grey; over it, in colour, the cells that speak for (blue) and against."""
+    step = card.spectrogram.hop_length / SAMPLE_RATE
+    extent = (start_s, start_s + len(spectrogram) * step, 0, spectrogram.shape[1])
+    axes.imshow(spectrogram.T, origin="lower", aspect="auto", cmap="gray_r", extent=extent, alpha=0.9)
+    if added is not None:
+        cells = cells_of(card)
+        totals = cells.total(added)
+        scale = np.quantile(np.abs(totals), 0.98) or 1.0
+        points = cells.spread(np.clip(totals / scale, -1, 1), spectrogram.shape)
+        colours = np.where(points[..., np.newaxis] > 0, mpl.colors.to_rgb(FOR), mpl.colors.to_rgb(AGAINST))
+        layer = np.concatenate([colours, 0.75 * np.abs(points)[..., np.newaxis]], axis=2)
+        axes.imshow(layer.transpose(1, 0, 2), origin="lower", aspect="auto", extent=extent)
+    hz = band_hz(card)
+    ticks = [tick for tick in HZ_TICKS if hz[0] <= tick <= hz[-1] * 1.05]
+    axes.set(yticks=np.interp(ticks, hz, np.arange(len(hz)) + 0.5), yticklabels=[f"{tick:,}" for tick in ticks])
+    axes.set_ylabel("Hz")
+    if added is not None:
+        axes.set_title("blue: speaks for; orange: against", size=10)
+
+
+def draw_clip(spectrogram: np.ndarray, card: ModelCard, start_s: float, added: np.ndarray) -> Figure:
+    """One clip's spectrogram and explanation, small, with its axes in `CLIP_BOX`."""
+    with drawing():
+        figure = Figure(figsize=(WIDTH, 1.9), dpi=120)
+        axes = figure.add_axes(CLIP_BOX)
+        draw_spectrogram(axes, spectrogram, card, start_s, added)
+        axes.set(title="", ylabel="")  # a page of many says it once
+        every_other = slice(1, None, 2)
+        labels = [label.get_text() for label in axes.get_yticklabels()]
+        axes.set_yticks(axes.get_yticks()[every_other], labels[every_other])
+        axes.set_xlabel("seconds, and Hz", labelpad=1)
+        return figure
+
+
+def draw_bands(rows, target: str) -> Figure:
+    """What the model listens to: by band, the share of all that it weighs, and which way, by the true class.
+
+    `rows` is the table of the explain stage: hz, label, share, added.
+    """
+    with drawing():
+        figure = new_figure(WIDTH, 4.6)
+        size, way = figure.subplots(2, 1, sharex=True)
+        for style, (label, part) in zip(("-", "--", "-.", ":") * 9, rows.groupby("label"), strict=False):
+            size.plot(part["hz"], part["share"], style, label=label, color=FOR if label == target else AGAINST)
+            way.plot(part["hz"], part["added"], style, label=label, color=FOR if label == target else AGAINST)
+        way.axhline(0, color=INK, linewidth=0.8)
+        ticks = [tick for tick in HZ_TICKS if rows["hz"].min() <= tick <= rows["hz"].max() * 1.05]
+        way.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:,}" for tick in ticks], xlabel="Hz")
+        way.minorticks_off()
+        size.set(ylim=(0, None), ylabel="share of what it weighs")
+        way.set_ylabel(f"added to the\nlog-odds of {target}")
+        size.legend(title="clips of", frameon=False, labelcolor=INK)
+        figure.suptitle("What the model listens to, over the test clips")
+        return figure
+
+
+def draw_levels(table, levels: list[str], native: tuple[float, float], target: str) -> Figure:
+    """The recordings of every level as dots on the scale of scores, beside the native range.
+
+    `table` has `level` and `log_odds`.
+    """
+    with drawing():
+        figure = new_figure(WIDTH, 1.3 + 0.7 * len(levels))
+        axes = figure.subplots()
+        axes.axvspan(*native, color=FOR, alpha=0.18, label="5-95% of native speakers' test clips", linewidth=0)
+        for place, level in enumerate(levels):
+            scores = table.loc[table["level"] == level, "log_odds"].to_numpy()
+            offsets = np.linspace(-0.25, 0.25, len(scores)) if len(scores) > 1 else np.zeros(len(scores))
+            axes.scatter(scores, place + offsets, color=AGAINST, alpha=0.8, s=24, linewidth=0)
+            axes.plot([scores.mean()] * 2, [place - 0.35, place + 0.35], color=INK, linewidth=2)
+        low, high = min(table["log_odds"].min(), native[0]), max(table["log_odds"].max(), native[1])
+        ticks = np.array([t for t in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999) if low - 2 <= logit(t) <= high + 2])
+        axes.set(xticks=logit(ticks), xticklabels=[f"{expit(value):.3g}" for value in logit(ticks)])
+        axes.set(yticks=range(len(levels)), yticklabels=levels, ylim=(len(levels) - 0.5, -0.5))
+        axes.set_xlabel(f"probability of {target} (line: mean)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, labelcolor=INK)
+        return figure
+
+
+def draw_pair(take: np.ndarray, native: np.ndarray, card: ModelCard) -> Figure:
+    """The spectrograms of a take and of a native recording, on one time axis: frame by frame the same sound."""
+    with drawing():
+        figure = new_figure(WIDTH, 3.6)
+        axes = figure.subplots(2, 1, sharex=True)
+        for place, spectrogram in zip(axes, (take, native), strict=True):
+            draw_spectrogram(place, spectrogram, card)
+        axes[1].set_xlabel("seconds")
+        return figure
+
+
+def draw_trend(takes, target: str) -> Figure:
+    """The scores of a session's takes in order, each with the range that its copies got. An unsure one has none."""
+    with drawing():
+        figure = new_figure(WIDTH, 2.2)
+        axes = figure.subplots()
+        sure = [(number, take) for number, take in enumerate(takes, 1) if not take.score.refused]
+        numbers = [number for number, _ in sure]
+        for number, take in sure:
+            if take.low is not None:
+                axes.vlines(number, take.low, take.high, color=FOR, linewidth=5, alpha=0.4)
+        axes.plot(numbers, [take.score.probability for _, take in sure], "o-", color=FOR)
+        axes.set(
+            xlim=(0.5, len(takes) + 0.5),
+            ylim=(0, 1),
+            xticks=range(1, len(takes) + 1),
+            ylabel=f"probability of {target}",
+        )
+        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+        return figure
+
+
+def draw_audit(audit: dict) -> Figure:
+    """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
+    with drawing():
+        figure = new_figure(2.4 * WIDTH, 4.4)
+        left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.25, 1.75]})
+        _draw_aucs(left, audit["nuisance"])
+        _draw_importance(middle, audit["importance"])
+        _draw_channels(right, audit["channels"])
+        return figure
+
+
+def _draw_aucs(axes: Axes, found: dict) -> None:
+    for place, (name, colour) in enumerate((("roc_auc", AGAINST), ("model_roc_auc", FOR))):
+        low, high = found[f"{name}_95"] or (found[name], found[name])
+        axes.plot([place, place], [low, high], color=colour, linewidth=3, alpha=0.6)
+        axes.plot(place, found[name], "o", color=colour, markersize=9)
+        axes.text(place + 0.12, found[name], f"{found[name]:.2f}", va="center", color=colour)
+    axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
+    lowest = min([0.45, *(found["roc_auc_95"] or [])])
+    axes.set(xlim=(-0.5, 1.6), ylim=(lowest - 0.02, 1.02), xticks=[0, 1], xticklabels=["nuisance\nmeasures", "model"])
+    axes.set_ylabel("ROC AUC, 95% over speakers")
+    axes.set_title("without and with listening", size=11)
+
+
+def _draw_importance(axes: Axes, importance: dict) -> None:
+    means, sds = ([found[key] for found in importance.values()] for key in ("mean", "sd"))
+    axes.barh(range(len(means)), means, xerr=sds, color=AGAINST, alpha=0.7, ecolor=INK)
+    axes.set(yticks=range(len(means)), yticklabels=list(importance))
+    axes.set_xlabel("fall of the nuisance AUC")
+    axes.axvline(0, color=INK, linewidth=0.8)
+    axes.invert_yaxis()
+    axes.set_title("if a measure is dealt out anew", size=11)
+
+
+def _draw_channels(axes: Axes, channels: dict) -> None:
+    for place, found in enumerate(channels.values()):
+        if found["clips"]:
+            axes.barh(place, found["mean_change"], color=FOR, alpha=0.7)
+            axes.plot([found["mean_change"], found["p95_change"]], [place, place], color=INK, linewidth=1.5)
+            axes.plot(found["p95_change"], place, "|", color=INK, markersize=10)
+        for where, key in ((1.12, "flipped"), (1.32, "newly_refused")):
+            text = "-" if found[key] is None else f"{found[key]:.0%}"
+            axes.text(where, place, text, ha="center", va="center")
+    for where, text in ((1.12, "flipped"), (1.32, "newly\nrefused")):
+        axes.text(where, -0.9, text, ha="center", va="center", size=9)
+    axes.set(yticks=range(len(channels)), yticklabels=list(channels))
+    axes.set(xlim=(0, 1.42), ylim=(len(channels) - 0.5, -1.4), xticks=np.linspace(0, 1, 5))
+    axes.set_xlabel("change of the probability (line: 95th percentile)")
+    axes.set_title("the same clips by another way", size=11)

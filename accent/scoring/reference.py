@@ -1,0 +1,52 @@
+"""What a score is compared with, `models/reference.json`: made by `evaluate`, read by the scorer."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from accent.core.outputs import output_file
+from accent.core.params import params, read_json
+from accent.scoring.refusal import ScoreParams
+from accent.scoring.typicality import Typicality
+
+REFERENCE = "reference.json"
+PERCENTS = np.arange(101)
+LOW, HIGH = 5, 95  # percent of the native speakers' test clips: the range that a take is shown beside
+
+
+@params
+class Fitness:
+    """Whether a model may give verdicts, and in a sentence what that rests on."""
+
+    verdicts: bool
+    sentence: str
+
+
+@params
+class Reference:
+    """What a trained model has earned, the thresholds, the scores of native speakers, and what speech is like."""
+
+    weights_sha256: str
+    fitness: Fitness
+    score: ScoreParams
+    native_log_odds: Annotated[tuple[float, ...], Field(min_length=101, max_length=101)]  # percentiles 0 to 100
+    typicality: Typicality
+
+    def native_percentile(self, log_odds: float) -> float:
+        """The percent of the native speakers' test clips that scored lower."""
+        return float(np.interp(log_odds, self.native_log_odds, PERCENTS))
+
+
+def save_reference(folder: Path, reference: Reference) -> None:
+    """Write `reference.json` into a model's folder."""
+    with output_file(folder / REFERENCE) as partial:
+        partial.write_text(json.dumps(asdict(reference), indent=1) + "\n", encoding="utf-8")
+
+
+def load_reference(folder: Path) -> Reference:
+    """Read it back; raises `InputError` where it is missing, broken or tampered with."""
+    return read_json(folder / REFERENCE, Reference)

@@ -1,0 +1,90 @@
+"""When the scorer says that it cannot tell: the reasons, their thresholds, and what to do about each."""
+
+from typing import Annotated, NamedTuple
+
+from pydantic import Field, NonNegativeFloat
+
+from accent.core.params import Fraction, params
+
+MEASURES = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
+
+ENGLISH = {
+    "silent": "no speech found: check that the right microphone is on",
+    "too little speech": "only {found:.1f} s of speech: record at least {needed:.0f} s",
+    "too many pauses": "only {found:.1f} s of speech, in scraps: speak on, without long pauses",
+    "too noisy": "too noisy: the speech is {found:.0f} dB above the noise, {needed:.0f} are needed: record in a "
+    "quieter place, or nearer to the microphone",
+    "clipped": "clipped: {found:.1%} of the samples are at full scale: lower the recording level, or go back from the "
+    "microphone",
+    "muffled": "muffled: nothing above {found:,.0f} Hz, {needed:,.0f} are needed: use another microphone, and no "
+    "telephone line or headset in telephone mode",
+    "unlike speech": "unlike the speech that it knows, {found:.1f} times as far as allowed: record one voice, without "
+    "music or other sounds",
+    "too close to call": "too close to call: record more, or another sentence",
+    UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
+}
+FRENCH = {
+    "silent": "aucune parole : vérifiez que le bon micro est actif",
+    "too little speech": "seulement {found:.1f} s de parole : enregistrez au moins {needed:.0f} s",
+    "too many pauses": "seulement {found:.1f} s de parole, par bribes : parlez sans longues pauses",
+    "too noisy": "trop de bruit : la parole est {found:.0f} dB au-dessus du bruit, il en faut {needed:.0f} : "
+    "enregistrez dans un endroit plus calme, ou plus près du micro",
+    "clipped": "saturé : {found:.1%} des échantillons sont au maximum : baissez le niveau, ou éloignez-vous du micro",
+    "muffled": "étouffé : rien au-dessus de {found:.0f} Hz, il en faut {needed:.0f} : prenez un autre micro, "
+    "sans ligne téléphonique ni casque en mode téléphone",
+    "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
+    "enregistrez une seule voix, sans musique ni autre bruit",
+    "too close to call": "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
+    UNPROVEN: "non éprouvé : rien ne montre que ce modèle distingue les classes : entraînez-le sur plus de voix",
+}
+
+
+@params
+class ScoreParams:
+    target: str
+    min_speech_seconds: NonNegativeFloat
+    min_snr_db: NonNegativeFloat
+    max_clipped_fraction: Fraction
+    min_bandwidth_hz: NonNegativeFloat
+    typical_quantile: Annotated[float, Field(gt=0, le=1)]
+    min_confidence: Fraction
+
+
+class Refusal(NamedTuple):
+    """Why a take is not judged: what was found, and what would be needed."""
+
+    kind: str
+    found: float = 0.0
+    needed: float = 0.0
+
+    def say(self, texts: dict[str, str] = ENGLISH) -> str:
+        """The reason, and what to do about it."""
+        return texts[self.kind].format(found=self.found, needed=self.needed)
+
+
+def refusal(measures: dict, unlikeness: float, probability: float | None, params: ScoreParams) -> Refusal | None:
+    """Why a take cannot be judged, or None.
+
+    `measures` are those of `accent.audio.waveform.trim`; `unlikeness` is the distance from the training speech as a
+    multiple of the one that is still allowed; `probability` is that of the target class, None where no window could be
+    heard.
+    """
+    speech, snr, clipped, bandwidth = (measures[name] for name in MEASURES)
+    if not speech:
+        return Refusal("silent")
+    if speech < params.min_speech_seconds:
+        return Refusal("too little speech", speech, 2 * params.min_speech_seconds)
+    if probability is None:
+        return Refusal("too many pauses", speech)
+    if clipped > params.max_clipped_fraction:  # before the noise, since clipped speech has no quiet parts
+        return Refusal("clipped", clipped, params.max_clipped_fraction)
+    if snr < params.min_snr_db:
+        return Refusal("too noisy", snr, params.min_snr_db)
+    if bandwidth < params.min_bandwidth_hz:
+        return Refusal("muffled", bandwidth, params.min_bandwidth_hz)
+    if unlikeness > 1:
+        return Refusal("unlike speech", unlikeness, 1.0)
+    if max(probability, 1 - probability) < params.min_confidence:
+        return Refusal("too close to call")
+    return None
