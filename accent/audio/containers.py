@@ -47,7 +47,8 @@ def _layout(data: bytes | mmap) -> Layout | None:
 def true_length(data: bytes | mmap) -> bytes | mmap:
     """The file with its header corrected, where that states fewer samples than there are.
 
-    Then the bytes after the samples are no chunks: the program that wrote the file crashed, or wrote more than 4 GB. A memory map is changed in place. Raises `Reject` where the header states more than is there.
+    In such a file the bytes after the samples are no chunks: the program that wrote it crashed, or wrote more than
+    4 GB. A memory map is changed in place. Raises `Reject` where the header states more than is there.
     """
     layout = _layout(data)
     if not layout:

@@ -33,7 +33,7 @@ def same_recordings(fingerprints: Sequence[bytes]) -> np.ndarray:
 
 
 def first_linked(pairs: np.ndarray, count: int) -> np.ndarray:
-    """Connected components: for each of `count` items the first one that `pairs` (n, 2) link it to, also through others."""
+    """Connected components: for each of `count` items the first one that `pairs` (n, 2) link to it, also by others."""
     links = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), (count, count))
     groups = connected_components(links, directed=False)[1]
     return np.unique(groups, return_index=True)[1][groups]

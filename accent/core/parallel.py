@@ -64,7 +64,7 @@ def _run(
 
 
 def in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
-    """Results of joblib's `delayed` calls, in their order, each from its own process; a single call runs in this one."""
+    """Results of joblib's `delayed` calls, in order, each from its own process; a single call runs in this one."""
     workers = min(cpu_count(), len(jobs))
     ending = {"initializer": _end_with, "initargs": (os.getpid(),)} if workers > 1 else {}
     return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None, **ending)(jobs)

@@ -98,7 +98,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
-    """Every locale of every release in `folder`: locale folders up to two levels down, and archives, but no hidden ones.
+    """Every locale of every release in `folder`: locale folders up to two levels down, and archives, none hidden.
 
     Archives are read once, as a stream, several at a time; the clips of each that a class may want are appended to a
     file in the new folder `spool`. Raises `InputError` where `folder` holds no release or one of them is unreadable as
