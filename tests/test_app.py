@@ -23,7 +23,7 @@ from accent.page import phrases
 from accent.page.align import align
 from accent.scoring import refusal
 from accent.scoring.scorer import Scorer
-from tests.conftest import ROOT, run, sample_clips
+from tests.helpers import ROOT, run, sample_clips
 
 RATE = 16000
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

@@ -22,7 +22,7 @@ from accent.evaluation.plot_data import confusion, roc
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
 from accent.report.clips import clips as report
 from stages.report import main
-from tests.conftest import set_params, stage
+from tests.helpers import set_params, stage
 from tests.test_app import CHROMIUM, FLAGS
 
 HOSTILE = (
