@@ -38,7 +38,7 @@ SERIES = "Common Voice Scripted Speech"  # the corpus of read sentences; others 
 NAME = re.compile(rf"{SERIES} (?P<release>\d+\.\d+) - (?P<language>.+)")
 KEY = "MDC_API_KEY"
 GET_KEY = f"Make one at https://mozilladatacollective.com/profile/credentials, then: export {KEY}=..."
-BY_HAND = 'or fetch the archive in a browser and put it into the folder (README, "Getting the corpus")'
+BY_HAND = 'or fetch the archive in a browser and put it into the folder (docs/data.md, "Getting the corpus")'
 
 PAGE_SIZE = 100  # the most that the API gives
 RETRIES = 5  # in a row that brought nothing; the waits double from WAIT_SECONDS, half a minute in all
