@@ -96,7 +96,10 @@ def test_no_parameter_reaches_a_shell(name):
 
 
 # A package imports only from those before it. The modules beside the packages are the commands.
-ROOMS = ["core", "audio", "corpus", "network", "training", "grading", "scoring", "evaluation", "pretraining", "report"]
+ROOMS = (
+    *("core", "audio", "corpus", "network", "training", "grading", "scoring", "evaluation", "pretraining", "report"),
+    "page",
+)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "accent").glob("*/*.py")), ids=lambda path: "/".join(path.parts[-2:]))
@@ -104,7 +107,7 @@ def test_a_package_imports_only_from_those_above_it(path):
     package = path.parent.name
     modules = [node.module for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom) and node.module]
     ours = {module.split(".")[1] for module in modules if module.startswith("accent.")}
-    allowed = ROOMS if package == "page" else ROOMS[: ROOMS.index(package) + 1]
+    allowed = ROOMS[: ROOMS.index(package) + 1]
     assert ours <= set(allowed), f"{path} imports from {sorted(ours - set(allowed))}"
 
 
@@ -147,7 +150,7 @@ def test_data_is_not_ignored_as_a_whole():
 
 
 def test_scoring_imports_nothing_slow_that_it_does_not_need():
-    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa", "gradio"}
+    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa"}
     code = f"import sys, accent.score; print(sorted({slow} & {{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

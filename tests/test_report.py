@@ -22,8 +22,8 @@ from accent.evaluation.plot_data import confusion, roc
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
 from accent.report.clips import clips as report
 from stages.report import main
+from tests.browser import CHROMIUM, FLAGS
 from tests.conftest import set_params, stage
-from tests.test_app import CHROMIUM, FLAGS
 
 HOSTILE = (
     """</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">' {{ 7 * 7 }} & "so" """
