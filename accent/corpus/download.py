@@ -1,4 +1,4 @@
-"""Common Voice releases from their distributor, checked, into the folder that the ingest stage reads.
+"""Download of Common Voice releases from their distributor, checked, into the folder that the ingest stage reads.
 
 The distributor is Mozilla Data Collective, whose client (datacollective) lists the datasets, asks for the download and
 resumes it. Its key is read from MDC_API_KEY, or from a file `.env` here. A download that broke off goes on when the
@@ -46,7 +46,7 @@ WAIT_SECONDS = 1.0
 
 
 class Unavailable(InputError):
-    """One dataset that cannot be had; the others of the command go on."""
+    """A dataset that cannot be downloaded; the command continues with the others."""
 
 
 def download(names: Iterable[str], release: str, folder: Path) -> list[str]:
@@ -81,7 +81,7 @@ def download(names: Iterable[str], release: str, folder: Path) -> list[str]:
 def find_dataset(name: str, release: str) -> DatasetDetails:
     """The dataset of a locale's release (`latest`, or a version such as 27.0), or the one with the id `name`.
 
-    Raises `Unavailable` where there is none, with what there is.
+    Raises `Unavailable`, with the datasets there are, if there is no such one.
     """
     found = list_releases(name)
     if not found:
