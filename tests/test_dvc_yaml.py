@@ -155,7 +155,7 @@ def test_data_is_not_ignored_as_a_whole():
 
 
 def test_scoring_imports_nothing_slow_that_it_does_not_need():
-    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa", "gradio"}
+    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa"}
     code = f"import sys, accent.score; print(sorted({slow} & {{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -18,11 +18,11 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from accent.core.errors import InputError
 from accent.evaluation.curves import confusion, draw_loss, draw_roc, roc
+from accent.report import clips as report
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
-from accent.report.clips import clips as report
 from stages.report import main
+from tests.browser import CHROMIUM, FLAGS
 from tests.helpers import set_params, stage
-from tests.test_app import CHROMIUM, FLAGS
 
 HOSTILE = (
     """</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">' {{ 7 * 7 }} & "so" """

@@ -1,4 +1,4 @@
-"""Waveform -> log-mel spectrogram, as uint8: the one way to it, for the stages and for scoring."""
+"""Waveform -> log-mel spectrogram, as uint8. Stages and scoring both use this function."""
 
 from functools import lru_cache
 from typing import Annotated
@@ -42,7 +42,7 @@ def _filters(params: SpectrogramParams) -> dict:
 
 
 @lru_cache(maxsize=4)
-def _window_and_filters(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
+def window_and_filters(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
     """The Hann window, and torchaudio's mel filters (bins, n_mels) up to the highest bin that one of them weighs."""
     filters = melscale_fbanks(**_filters(params))
     bins = int(filters.any(dim=1).nonzero().max()) + 1
@@ -56,7 +56,7 @@ def log_mel(waveform: np.ndarray, params: SpectrogramParams) -> np.ndarray:
     reach the model. Nothing above `fmax_hz` is in it, so that a codec's cut-off beyond it does not either.
     The same as torchaudio's `MelSpectrogram` (a test compares them), without the bins that no filter weighs.
     """
-    window, filters = _window_and_filters(params)
+    window, filters = window_and_filters(params)
     samples = torch.from_numpy(waveform.astype(np.float32))
     # Zeros at the ends, and not torch's reflection, which needs more samples than a short take has.
     spectrum = torch.stft(

@@ -101,7 +101,7 @@ def join_index(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
 
 
 class Parts(Sequence):
-    """The arrays of the clips that `rows` of an index name, in that order, read through memory maps.
+    """The arrays of the clips in `rows` of an index, in that order, read through memory maps.
 
     A clip's checksum is verified when it is first read.
     """

@@ -1,4 +1,4 @@
-"""Which clips of the releases take part: one row a clip, with its class, drawn the same way whatever else is there."""
+"""Selection of the clips that take part: one row a clip, with its class. A draw does not depend on the other clips."""
 
 import hashlib
 from collections.abc import Collection, Mapping
@@ -85,9 +85,9 @@ def select_clips(
     """The clips of all classes and probes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
     The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip of a probe is
-    in no class, whatever the classes' filters say. Of a clip in several releases the row of the newest one counts, and
-    the newest file. Passed over, and no fault of the input: a clip's other rows, clips that `exclusions` gives a reason
-    to leave out, and files that no row names.
+    in no class, whatever the classes' filters say. If several releases have a clip, the newest row and the newest file
+    count. Three kinds are passed over and are no fault of the input: a clip's other rows, clips that stand in
+    `exclusions` with a reason, and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]
@@ -165,7 +165,7 @@ def draw(rows: pd.DataFrame, seed: int, per_speaker: int, per_class: int) -> pd.
 
 
 def seeded_hash(seed: int, name: str) -> int:
-    """63 bits that depend on nothing but `seed` and `name`."""
+    """A hash of 63 bits of `seed` and `name`."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 

@@ -1,7 +1,7 @@
 """Which parts of a spectrogram speak for and against the target class.
 
 Integrated gradients (arXiv 1703.01365, captum's) from each window's own mean spectrum: of the methods tried, none was
-measurably better at naming the cells whose loss moves the score (README, "Why it says so").
+measurably better at naming the cells whose loss moves the score (docs/scoring.md, "Why it says so").
 """
 
 from typing import NamedTuple

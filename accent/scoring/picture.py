@@ -169,38 +169,6 @@ def draw_levels(table, levels: list[str], native: tuple[float, float], target: s
         return figure
 
 
-def draw_pair(take: np.ndarray, native: np.ndarray, card: ModelCard) -> Figure:
-    """The spectrograms of a take and of a native recording, on one time axis: frame by frame the same sound."""
-    with drawing():
-        figure = new_figure(WIDTH, 3.6)
-        axes = figure.subplots(2, 1, sharex=True)
-        for place, spectrogram in zip(axes, (take, native), strict=True):
-            draw_spectrogram(place, spectrogram, card)
-        axes[1].set_xlabel("seconds")
-        return figure
-
-
-def draw_trend(takes, target: str) -> Figure:
-    """The scores of a session's takes in order, each with the range that its copies got. An unsure one has none."""
-    with drawing():
-        figure = new_figure(WIDTH, 2.2)
-        axes = figure.subplots()
-        sure = [(number, take) for number, take in enumerate(takes, 1) if not take.score.refused]
-        numbers = [number for number, _ in sure]
-        for number, take in sure:
-            if take.low is not None:
-                axes.vlines(number, take.low, take.high, color=FOR, linewidth=5, alpha=0.4)
-        axes.plot(numbers, [take.score.probability for _, take in sure], "o-", color=FOR)
-        axes.set(
-            xlim=(0.5, len(takes) + 0.5),
-            ylim=(0, 1),
-            xticks=range(1, len(takes) + 1),
-            ylabel=f"probability of {target}",
-        )
-        axes.yaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
-        return figure
-
-
 def draw_audit(audit: dict) -> Figure:
     """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
     with drawing():

@@ -12,7 +12,7 @@ from accent.core.params import Fraction, params
 QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
 UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
-ENGLISH = {
+REASONS = {
     "silent": "no speech found: check that the right microphone is on",
     "too little speech": "only {found:.1f} s of speech: record at least {needed:.0f} s",
     "too many pauses": "only {found:.1f} s of speech, in scraps: speak on, without long pauses",
@@ -26,20 +26,6 @@ ENGLISH = {
     "music or other sounds",
     "too close to call": "too close to call: record more, or another sentence",
     UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
-}
-FRENCH = {
-    "silent": "aucune parole : vérifiez que le bon micro est actif",
-    "too little speech": "seulement {found:.1f} s de parole : enregistrez au moins {needed:.0f} s",
-    "too many pauses": "seulement {found:.1f} s de parole, par bribes : parlez sans longues pauses",
-    "too noisy": "trop de bruit : la parole est {found:.0f} dB au-dessus du bruit, il en faut {needed:.0f} : "
-    "enregistrez dans un endroit plus calme, ou plus près du micro",
-    "clipped": "saturé : {found:.1%} des échantillons sont au maximum : baissez le niveau, ou éloignez-vous du micro",
-    "muffled": "étouffé : rien au-dessus de {found:.0f} Hz, il en faut {needed:.0f} : prenez un autre micro, "
-    "sans ligne téléphonique ni casque en mode téléphone",
-    "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
-    "enregistrez une seule voix, sans musique ni autre bruit",
-    "too close to call": "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
-    UNPROVEN: "non éprouvé : rien ne montre que ce modèle distingue les classes : entraînez-le sur plus de voix",
 }
 
 
@@ -66,9 +52,9 @@ class Refusal(NamedTuple):
     found: float = 0.0
     needed: float = 0.0
 
-    def say(self, texts: dict[str, str] = ENGLISH) -> str:
+    def say(self) -> str:
         """The reason, and what to do about it."""
-        return texts[self.kind].format(found=self.found, needed=self.needed)
+        return REASONS[self.kind].format(found=self.found, needed=self.needed)
 
 
 def refusal(measures: dict, unlikeness: float, probability: float | None, params: ScoreParams) -> Refusal | None:

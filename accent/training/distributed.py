@@ -59,7 +59,7 @@ def launch(main: Callable[[], None], processes: int) -> None:
     if 0 < gpus < processes:
         raise InputError(
             f"params.yaml: train.processes: {processes}, and this machine has {gpus} GPUs. Set it to {gpus} or less, "
-            f"or start them on several machines (README, 'Training on several GPUs or processes')"
+            f"or start them on several machines (docs/several-machines.md, 'Several machines')"
         )
     threads = max(len(os.sched_getaffinity(0)) // processes, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
@@ -111,13 +111,13 @@ def join(processes: int) -> None:
 
 
 def share(dls: DataLoaders) -> DataLoaders:
-    """`dls` of which each rank gets its share."""
+    """`dls` in which each rank gets its share of every batch."""
     return DataLoaders(*map(SharedDL, dls)) if num_distrib() > 1 else dls
 
 
 @contextmanager
 def all_ranks(learn: Learner) -> Iterator[None]:
-    """In this, `learn` trains with the gradients of all ranks."""
+    """A context in which `learn` trains with the gradients of all ranks."""
     if num_distrib() <= 1:
         yield
         return
@@ -127,7 +127,7 @@ def all_ranks(learn: Learner) -> Iterator[None]:
 
 
 def leave() -> None:
-    """Part from the other processes: what is left to do, the first one does alone."""
+    """Leave the other processes: the first one does the rest alone."""
     if num_distrib() > 1:
         PartialState().destroy_process_group()
 
