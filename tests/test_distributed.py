@@ -174,7 +174,8 @@ def prepared(tmp_path_factory) -> Path:
 
 def evaluate(folder: Path, name: str) -> dict:
     outputs = [f"{name}/evaluation.json", f"{name}/predictions.parquet", f"{name}/plots"]
-    stage("evaluate", name, "waveforms", "spectrograms", "splits.parquet", *outputs, cwd=folder)
+    stage("predict", name, "spectrograms", "splits.parquet", f"{name}/logits.parquet", cwd=folder)
+    stage("evaluate", name, "waveforms/index.parquet", f"{name}/logits.parquet", *outputs, cwd=folder)
     return json.loads((folder / name / "evaluation.json").read_text())
 
 

@@ -97,6 +97,16 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 
 
+@pytest.mark.parametrize("name", ["train", "distil"])
+def test_a_training_goes_on_only_with_the_code_that_it_began_with(name):
+    """What goes into the checkpoint's fingerprint is all that the stage imports, wherever it lies, and nothing else."""
+    code = f"import stages.{name}; from accent.training.learner import loaded_code; print(*loaded_code(), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = {Path(path) for path in done.stdout.split() if not path.endswith("__init__.py")}
+    named = {module for module in imported(ROOT / "stages" / f"{name}.py") if "accent" in module.parts}
+    assert modules == named - {ROOT / "accent" / "core" / "cluster.py"}  # it says where parts are made, and loads late
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_no_parameter_reaches_a_shell(name):
     assert "${" not in STAGES[name]["cmd"]
