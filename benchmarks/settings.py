@@ -17,8 +17,7 @@ import pandas as pd
 
 from accent.core.errors import InputError, run
 from accent.evaluation.intervals import speaker_intervals
-from accent.evaluation.metrics import calibration_error, ece_by_chance
-from accent.evaluation.ranking import auc
+from accent.evaluation.metrics import auc, calibration_error, ece_by_chance
 from accent.evaluation.revisions import read_predictions
 
 FOLDS, TARGET = 5, "french"
