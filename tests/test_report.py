@@ -19,8 +19,8 @@ from playwright.sync_api import Locator, Page, sync_playwright
 from accent.core.errors import InputError
 from accent.evaluation.curves import draw_loss, draw_roc
 from accent.evaluation.plot_data import confusion, roc
+from accent.report import clips as report
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
-from accent.report.clips import clips as report
 from stages.report import main
 from tests.browser import CHROMIUM, FLAGS
 from tests.conftest import set_params, stage
