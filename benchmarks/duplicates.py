@@ -16,7 +16,7 @@ import numpy as np
 from accent.audio.duplicates import same_recordings
 from accent.audio.fingerprint import LANDMARK, fingerprint
 from accent.audio.waveform import AudioParams, decode_clip
-from tests.conftest import sample_clips
+from tests.helpers import sample_clips
 
 LANDMARKS = 13  # of a clip of 4 to 5 s, on average
 COPIES = 50

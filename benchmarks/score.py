@@ -88,7 +88,7 @@ def main() -> None:
         rows = {
             "python -m accent.score TAKE": (
                 cold("-m", "accent.score", str(take)),
-                resident_mb(f"import sys, accent.score; sys.argv[1:] = [{str(take)!r}]; accent.scoring.scorer.main()"),
+                resident_mb(f"import sys, accent.score; sys.argv[1:] = [{str(take)!r}]; accent.score.main()"),
             ),
             **{code: (cold("-c", code), resident_mb(code)) for code in ("import torch", FASTAI)},
         }

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.conftest import TINY, copy_project
+from tests.helpers import TINY, copy_project
 
 STAGES = ["ingest", "decode", "spectrogram", "split", "train", "evaluate", "explain", "practice", "audit", "report"]
 SMALL = {section: dict(values) for section, values in TINY.items()}

@@ -8,7 +8,7 @@ import numpy as np
 import soundfile
 from scipy.signal import butter, sosfiltfilt
 
-from tests.conftest import SAMPLE
+from tests.helpers import SAMPLE
 
 OTHER = {"fr": "en", "en": "fr"}
 

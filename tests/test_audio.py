@@ -23,7 +23,7 @@ from accent.audio.waveform import (
 )
 from accent.core.errors import Reject
 from stages.decode import decode_part
-from tests.conftest import EXCLUSIONS, SAMPLE, read_rejects, sample_clips, set_params, stage, write_locale
+from tests.helpers import EXCLUSIONS, SAMPLE, read_rejects, sample_clips, set_params, stage, write_locale
 
 PARAMS = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.8, max_seconds=30)
 

@@ -17,7 +17,7 @@ from accent.evaluation.audit import Heard, audit_metadata, compare
 from accent.evaluation.nuisance import fit_classifier, log_odds, nuisance_table
 from accent.scoring.picture import draw_audit
 from stages.audit import main
-from tests.conftest import ROOT, TINY
+from tests.helpers import ROOT, TINY
 
 INTERVALS = replace(load_params("evaluate", EvaluateParams, ROOT / "params.yaml"), resamples=100, seed=1)
 SPEAKERS, EACH = 12, 6  # of a class, and clips of each

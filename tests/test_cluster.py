@@ -18,7 +18,7 @@ from dask.distributed import Client
 from accent.core.errors import InputError
 from accent.core.parallel import map_parts
 from accent.core.parts import PartResult, Parts, read_index, write_part
-from tests.conftest import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
+from tests.helpers import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
 
 LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 ENVIRONMENT = {

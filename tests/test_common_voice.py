@@ -10,7 +10,7 @@ import yaml
 
 from accent.core.errors import InputError
 from accent.corpus.common_voice import COLUMNS, ClassFilter, assign_classes, read_releases, read_tsv
-from tests.conftest import EXCLUSIONS, NEW, OLD, read_rejects, set_params, stage, write_locale, write_release
+from tests.helpers import EXCLUSIONS, NEW, OLD, read_rejects, set_params, stage, write_locale, write_release
 
 CLASSES = [ClassFilter(locale="fr"), ClassFilter(locale="en")]
 

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 from scipy.special import expit, softmax
 
+from accent.compare import main
 from accent.core.errors import InputError
-from accent.evaluation.compare import HIGHER_IS_BETTER, SAME, UNKNOWN, Scores, compare, main, verdict
+from accent.evaluation.compare import HIGHER_IS_BETTER, SAME, UNKNOWN, Scores, compare, verdict
 from accent.evaluation.metrics import evaluate_scores
 from accent.evaluation.revisions import read_predictions
-from tests.conftest import ROOT, commit, run
+from tests.helpers import ROOT, commit, run
 
 PROJECT_STAGE = """
 import sys, numpy as np, pandas as pd, yaml

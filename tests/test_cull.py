@@ -11,9 +11,9 @@ from accent.core.errors import InputError
 from accent.core.params import load_params
 from accent.corpus.exclusions import read_exclusions
 from accent.corpus.splits import SplitParams, make_splits
-from accent.evaluation.cull import KINDS, join_folds, label_candidates, rank, recording_candidates
+from accent.evaluation.label_errors import KINDS, join_folds, label_candidates, rank, recording_candidates
 from accent.scoring.refusal import ScoreParams
-from tests.conftest import ROOT, commit, copy_project, read_rejects, run, stage
+from tests.helpers import ROOT, commit, copy_project, read_rejects, run, stage
 from tests.planted import plant
 
 # A weak model, on a sixth of the cells. Without groups, a speaker's other clips say what he or she is.

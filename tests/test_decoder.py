@@ -14,7 +14,7 @@ from accent.audio.decoder import open_audio
 from accent.audio.mp3 import find_frames
 from accent.audio.waveform import SAMPLE_RATE, read_pieces, read_recording
 from accent.core.errors import CutOff, Reject
-from tests.conftest import ROOT, run, sample_clips
+from tests.helpers import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile, without_info_frame
 
 RATE = 48000

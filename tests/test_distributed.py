@@ -20,7 +20,7 @@ from accent.training.callbacks import Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, make_dls
 from accent.training.distributed import join, launch, leave, share
 from accent.training.learner import TrainParams, fit, make_learner
-from tests.conftest import prepare_training, set_params, stage, train_arguments
+from tests.helpers import prepare_training, set_params, stage, train_arguments
 from tests.test_training import CLASSES, make_clips, make_params, random_trunk, weights_of
 
 PARAMS = {"processes": 2, "batch_size": 16, "windows_per_clip": 1, "epochs": 2, "keep": "last"}

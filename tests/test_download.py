@@ -20,7 +20,7 @@ from accent.core.errors import InputError
 from accent.corpus import download as module
 from accent.corpus.common_voice import ClassFilter, read_releases
 from accent.corpus.download import download, find_dataset
-from tests.conftest import ROOT, run, write_release
+from tests.helpers import ROOT, run, write_release
 
 BLOCK = 2**16  # what the client writes at once: of one that breaks off nothing is kept
 FR, EN = "Common Voice Scripted Speech 27.0 - French", "Common Voice Scripted Speech 27.0 - English"

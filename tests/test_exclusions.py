@@ -4,7 +4,7 @@ import pytest
 
 from accent.core.errors import InputError
 from accent.corpus.exclusions import read_exclusions, write_exclusions
-from tests.conftest import EXCLUSIONS, read_rejects, set_params, stage, write_release
+from tests.helpers import EXCLUSIONS, read_rejects, set_params, stage, write_release
 
 HEADER = b"clip_id,reason\n"
 

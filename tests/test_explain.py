@@ -10,7 +10,7 @@ from accent.core.parts import Parts, read_index
 from accent.network.log_odds import one_against_rest
 from accent.network.model import clip_logits, load_model, window_logits
 from accent.scoring.explain import Cells, LogOdds, attributions, cells_of, deletion_check, without
-from tests.conftest import TINY
+from tests.helpers import TINY
 
 
 @pytest.fixture(scope="module")

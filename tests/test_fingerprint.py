@@ -13,7 +13,7 @@ from accent.audio.fingerprint import LANDMARK, MAX_LANDMARKS, fingerprint
 from accent.audio.reencode import amplified, mp3, opus, wav
 from accent.audio.waveform import SAMPLE_RATE, decode_clip, duplicates, read_recording
 from accent.core.errors import Reject
-from tests.conftest import sample_clips
+from tests.helpers import sample_clips
 from tests.test_audio import PARAMS
 
 # The sample's clips that are one recording, by data/sample/SOURCES.tsv: two and their copies by codec2, and clips of

@@ -12,8 +12,9 @@ from accent.corpus.probes import Bar
 from accent.corpus.second_source import is_given, read_second_source
 from accent.corpus.selection import IngestParams
 from accent.evaluation.fitness import judge_fitness
-from accent.scoring.scorer import Scorer, main
-from tests.conftest import ROOT, sample_clips, stage, write_release
+from accent.score import main
+from accent.scoring.scorer import Scorer
+from tests.helpers import ROOT, sample_clips, stage, write_release
 
 BAR = Bar(min_speakers=4, min_roc_auc=0.7, min_balanced_accuracy=0.5)
 LEARNT = {"english": 26, "french": 5}

@@ -29,7 +29,7 @@ from accent.core.parts import write_rejects
 from accent.corpus.common_voice import FILE_COLUMNS, ClassFilter, Source, open_table, read_archive, read_tsv
 from accent.corpus.selection import IngestParams, select_clips, write_clips_part
 from accent.scoring.scorer import Scorer
-from tests.conftest import NEW, OLD, sample_clips
+from tests.helpers import NEW, OLD, sample_clips
 from tests.test_audio import FORMATS, PARAMS
 from tests.test_decoder import WHOLE
 

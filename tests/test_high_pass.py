@@ -4,7 +4,7 @@ import pytest
 from accent.audio.high_pass import LOW_PASS, SAMPLE_RATE, STEP, TAPS, high_pass
 from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.core.params import load_params
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 
 def gain_db(hz: float) -> float:

@@ -17,7 +17,7 @@ from accent.corpus import archive as archive_module
 from accent.corpus import common_voice
 from accent.corpus.common_voice import ClassFilter, Source, read_releases
 from accent.corpus.selection import IngestParams, select_clips, write_clips_part
-from tests.conftest import read_rejects, write_locale
+from tests.helpers import read_rejects, write_locale
 
 FRENCH = ClassFilter(locale="fr")
 TSV = "cv/fr/validated.tsv"

@@ -1,7 +1,7 @@
 import re
 import sys
 
-from tests.conftest import ROOT, prepare_training, run
+from tests.helpers import ROOT, prepare_training, run
 
 
 def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path):

@@ -11,7 +11,7 @@ from accent.audio.windows import cut, even_starts
 from accent.core.errors import InputError
 from accent.core.params import load_params
 from accent.network.model import build_model, load_model, save_model, window_logits
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 CLIPS = [
     np.random.default_rng(n).integers(0, 256, (length, 64)).astype(np.uint8) for n, length in enumerate((90, 150, 470))

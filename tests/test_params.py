@@ -15,7 +15,7 @@ from accent.scoring.refusal import ScoreParams
 from accent.training.augment import AugmentParams
 from accent.training.learner import TrainParams
 from stages.explain import ExplainParams
-from tests.conftest import ROOT, set_params, stage
+from tests.helpers import ROOT, set_params, stage
 
 SECTIONS = {
     "ingest": IngestParams,

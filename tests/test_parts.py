@@ -14,7 +14,7 @@ from accent.core.errors import InputError
 from accent.core.outputs import output_file, output_folder
 from accent.core.parallel import map_parts
 from accent.core.parts import Parts, checksum, read_index, write_part
-from tests.conftest import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, prepare_training, stage
+from tests.helpers import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, prepare_training, stage
 
 
 def fill(rows: pd.DataFrame, target: Path, offset: int) -> tuple[pd.DataFrame, list]:

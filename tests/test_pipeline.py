@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.conftest import ROOT, TINY, commit, copy_project, run, set_params, write_release
+from tests.helpers import ROOT, TINY, commit, copy_project, run, set_params, write_release
 
 FIRST_STAGES = ("ingest", "decode", "spectrogram", "split")
 

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau
 from accent.core.errors import InputError
 from accent.evaluation.practice import PracticeParams, find_recordings, ordered_rightly, summarise
 from accent.scoring.scorer import Scorer
-from tests.conftest import ROOT, run, stage
+from tests.helpers import ROOT, run, stage
 
 PARAMS = PracticeParams(levels=("good", "ok", "bad"), resamples=500, seed=1)
 

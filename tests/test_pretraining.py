@@ -27,7 +27,7 @@ from accent.pretraining.lessons import hold_out, teach
 from accent.pretraining.listen import out_of_fold, pooled_features
 from accent.pretraining.sources import corpora
 from accent.pretraining.teacher import BASE, TeachParams, load_teacher
-from tests.conftest import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
+from tests.helpers import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
 
 PRETRAINING = ROOT / "pretraining"
 OUTPUTS = ("student.safetensors", "distilled", "distilled.json")

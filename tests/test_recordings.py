@@ -3,7 +3,7 @@ import pytest
 
 from accent.core.errors import InputError
 from accent.corpus.recordings import read_recordings
-from tests.conftest import sample_clips
+from tests.helpers import sample_clips
 
 
 def test_recordings_are_the_bytes_that_came(trained):

@@ -5,7 +5,7 @@ import pytest
 from accent.core.params import load_params
 from accent.evaluation.selective import evaluate_refusal, risk_coverage
 from accent.scoring.refusal import REASONS, Refusal, ScoreParams, refusal
-from tests.conftest import ROOT
+from tests.helpers import ROOT
 
 PARAMS = load_params("score", ScoreParams, ROOT / "params.yaml")
 GOOD = {"speech_s": 4.0, "snr_db": 40.0, "clipped_fraction": 0.0, "bandwidth_hz": 7500.0}

@@ -23,7 +23,7 @@ from accent.report import clips as report
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
 from stages.report import main
 from tests.browser import CHROMIUM, FLAGS
-from tests.conftest import set_params, stage
+from tests.helpers import set_params, stage
 
 HOSTILE = (
     """</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">' {{ 7 * 7 }} & "so" """

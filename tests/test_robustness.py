@@ -14,7 +14,7 @@ from accent.core.errors import InputError
 from accent.corpus.recordings import draw_audio
 from accent.evaluation.robustness import UNTOUCHED, score_changes, stability
 from accent.scoring.scorer import Scorer
-from tests.conftest import sample_clips
+from tests.helpers import sample_clips
 
 RATE = 32000  # of the sample's clips
 BIT_RATES = {  # kb/s by the header's index: ISO 11172-3, 2.4.2.3, and ISO 13818-3 for sample rates below 32 kHz

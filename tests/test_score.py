@@ -16,10 +16,11 @@ from rich.console import Console
 
 from accent.audio.waveform import read_recording
 from accent.core.errors import InputError, Reject
+from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table
 from accent.scoring.reference import Fitness
 from accent.scoring.refusal import Refusal
-from accent.scoring.scorer import BARS, PLAIN_BARS, Score, Scorer, Window, bars, find_takes, merge_measures, print_table
-from tests.conftest import ROOT, run, sample_clips
+from accent.scoring.scorer import Score, Scorer, Window, merge_measures
+from tests.helpers import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile
 
 RATE = 16000

@@ -7,7 +7,7 @@ import pytest
 from accent.core.errors import InputError
 from accent.corpus.common_voice import TSV
 from accent.corpus.splits import SplitParams, make_splits, sentence_key, shared_between_splits
-from tests.conftest import EXCLUSIONS, set_params, stage, write_release
+from tests.helpers import EXCLUSIONS, set_params, stage, write_release
 from tests.test_fingerprint import made_print
 
 BASE = {

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from moto.server import ThreadedMotoServer
 
-from tests.conftest import TINY, commit, copy_project, run
+from tests.helpers import TINY, commit, copy_project, run
 
 STAGES = ("ingest", "decode", "spectrogram", "split", "train")
 

@@ -10,7 +10,7 @@ import pytest
 from accent.audio.waveform import AudioParams, decode_clip
 from accent.corpus.common_voice import read_tsv
 from accent.corpus.synthesise import draw_voices, list_voices
-from tests.conftest import EXCLUSIONS, ROOT, run, stage, write_release
+from tests.helpers import EXCLUSIONS, ROOT, run, stage, write_release
 
 AUDIO = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.3, max_seconds=30)
 

@@ -25,9 +25,9 @@ from accent.training.augment import AugmentParams
 from accent.training.callbacks import BatchNorm, Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, TensorSpectrogram
 from accent.training.learner import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
-from accent.training.learner import learner as training
+from accent.training import learner as training
 from accent.training.precision import choose_precision
-from tests.conftest import ROOT, prepare_training, stage, train_arguments
+from tests.helpers import ROOT, prepare_training, stage, train_arguments
 
 mpl.use("Agg")
 CLASSES = ["english", "french"]

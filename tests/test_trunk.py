@@ -16,7 +16,7 @@ from accent.core.params import load_params
 from accent.network.model import build_model
 from accent.network.resnet import ResNet
 from accent.network.trunk import imagenet_trunk, load_trunk, save_trunk
-from tests.conftest import ROOT, prepare_training, set_params, stage, train_arguments, write_trunk
+from tests.helpers import ROOT, prepare_training, set_params, stage, train_arguments, write_trunk
 
 SPECTROGRAM = load_params("spectrogram", SpectrogramParams, ROOT / "params.yaml")
 

@@ -22,7 +22,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from accent.audio.waveform import read_recording
 from accent.scoring.scorer import Scorer
 from tests.browser import CHROMIUM, FLAGS
-from tests.conftest import FIRST_STAGES, ROOT, run, sample_clips, set_params, stage, write_release
+from tests.helpers import FIRST_STAGES, ROOT, run, sample_clips, set_params, stage, write_release
 from tests.web import WEB, build_page
 
 pytestmark = pytest.mark.browser

@@ -18,7 +18,7 @@ from accent.network.model import ModelCard
 from accent.scoring.refusal import MEASURES, UNPROVEN, Refusal, ScoreParams, refusal
 from accent.scoring.scorer import merge_measures
 from accent.scoring.typicality import COUNT, Typicality, clip_features
-from tests.conftest import sample_clips
+from tests.helpers import sample_clips
 from tests.web import WEB, Signal, as_floats, as_text, node, packages
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.8, max_seconds=30.0)

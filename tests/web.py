@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run
+from tests.helpers import ROOT, run
 
 WEB = ROOT / "web"
 

@@ -1,4 +1,4 @@
-"""What containers state of their own length, where FFmpeg believes it, or does not say that a file was cut off."""
+"""Lengths that containers state, checked where FFmpeg trusts them or does not report that a file was cut off."""
 
 from collections.abc import Iterator
 from mmap import mmap
@@ -18,7 +18,7 @@ MAX_ELEMENTS = 10_000_000  # blocks of 20 ms: 55 hours
 
 
 class Layout(NamedTuple):
-    """How a container of chunks is laid out: an identifier, a size, and so many bytes, again and again."""
+    """Layout of a container of chunks: each is an identifier, a size, and that many bytes."""
 
     first: int  # byte of the first chunk
     id_bytes: int
@@ -45,10 +45,10 @@ def _layout(data: bytes | mmap) -> Layout | None:
 
 
 def true_length(data: bytes | mmap) -> bytes | mmap:
-    """The file with the true length of its samples in its header, where that states less than there is.
+    """The file with its header corrected, where that states fewer samples than there are.
 
-    That is the case where what follows the samples are no chunks: the program that wrote it came to no orderly end, or
-    to more than 4 GB. A memory map is changed in place. Raises `Reject` where the header states more than is there.
+    In such a file the bytes after the samples are no chunks: the program that wrote it crashed, or wrote more than
+    4 GB. A memory map is changed in place. Raises `Reject` where the header states more than is there.
     """
     layout = _layout(data)
     if not layout:
@@ -90,7 +90,7 @@ def _stated_bytes(data: bytes | mmap) -> int:
 
 
 def second_file(data: bytes | mmap) -> int:
-    """Where a second AMR, AU, MP4 or WebM file begins, which was joined to the first; 0 where none does."""
+    """Offset of a second AMR, AU, MP4 or WebM file that was joined to the first; 0 if there is none."""
     if data[:4] == b".snd":
         end = int.from_bytes(data[4:8]) + int.from_bytes(data[8:12])
         return end if data[end : end + 4] == b".snd" else 0

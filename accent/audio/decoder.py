@@ -1,8 +1,8 @@
 """Encoded bytes -> blocks of samples, by FFmpeg's decoders (PyAV): one way for every format.
 
-A recording is heard to the end of its file, whatever its header states: joined files one after the other, and files
-whose header was written before their end. That less is there than it states, or that it ends in the middle of a
-frame, is said.
+A recording is read to the end of its file, whatever its header states: joined files one after the other, and files
+whose header was written before their end. A file that holds less than it states, or ends in the middle of a frame, is
+reported.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,9 +50,9 @@ class Stream:
 
 
 def open_audio(source: bytes | Path) -> Stream:
-    """Audio of any format that FFmpeg reads, told by its content.
+    """Open audio of any format that FFmpeg reads; the format is recognised by the content.
 
-    Raises `Reject` where it cannot, and where samples that the header states are not there.
+    Raises `Reject` for what FFmpeg cannot read, and for files with fewer samples than their header states.
     """
     data = source if isinstance(source, bytes) else _mapped(source)
     if not len(data):

@@ -1,8 +1,8 @@
-"""Which clips are the same recording, whatever they are called and however they were encoded, by their fingerprints.
+"""Duplicate recordings: clips that are the same recording under another name or encoding, by their fingerprints.
 
-In about linear time: the clips are never compared all with all. Landmarks with the same signs, or the same but for the
-two weakest of each, are sorted next to each other by when they were, and only such neighbours are looked at: first at
-the landmarks beside them, and where one of those agrees, at the whole clips.
+The time is about linear in the number of clips, since not all pairs are compared. Landmarks with equal signs, or equal
+but for the two weakest, are sorted next to each other by their times. Only such neighbours are compared: first the
+landmarks before and after them and, where one of those agrees, the whole clips.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ PASSES = 8  # over the landmarks, each with those of a range of signs: so much l
 
 
 def same_recordings(fingerprints: Sequence[bytes]) -> np.ndarray:
-    """For each clip the number of the first clip that is the same recording: its own, where there is none before."""
+    """For each clip the number of the first clip that is the same recording (its own, if there is no earlier one)."""
     landmarks = np.frombuffer(b"".join(fingerprints), LANDMARK)
     counts = np.fromiter(map(len, fingerprints), np.int64, len(fingerprints)) // LANDMARK.itemsize
     pairs = np.concatenate([np.empty((0, 2), np.int64), *_pairs(landmarks, counts)])
@@ -33,7 +33,7 @@ def same_recordings(fingerprints: Sequence[bytes]) -> np.ndarray:
 
 
 def first_linked(pairs: np.ndarray, count: int) -> np.ndarray:
-    """For each of `count` things the number of the first one that `pairs` (n, 2) link it to, by way of others too."""
+    """Connected components: for each of `count` items the first one that `pairs` (n, 2) link to it, also by others."""
     links = coo_array((np.ones(len(pairs), bool), tuple(pairs.T)), (count, count))
     groups = connected_components(links, directed=False)[1]
     return np.unique(groups, return_index=True)[1][groups]

@@ -1,4 +1,4 @@
-"""An acoustic fingerprint of a clip, by which another encoding of the same recording is found.
+"""Acoustic fingerprints of clips: they find other encodings of the same recording.
 
 After Haitsma and Kalker, "A Highly Robust Audio Fingerprinting System" (ISMIR 2002): the signs of differences between
 neighbouring bands and moments. They are taken at landmarks only, the peaks of the energy, so that a clip needs few of

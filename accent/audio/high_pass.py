@@ -1,4 +1,4 @@
-"""A high-pass before anything is measured: what lies below the band that the network hears is no part of a recording.
+"""High-pass filter, applied before anything is measured: it removes what lies below the band that the network hears.
 
 A constant offset, mains hum of 50 or 60 Hz and the rumble of handling make silence as loud as speech otherwise.
 """
@@ -26,7 +26,7 @@ TRIANGLE = np.stack([1 - RISING, RISING])  # (2, `STEP`): the falling side, and 
 
 
 def high_pass(waveform: np.ndarray) -> np.ndarray:
-    """A float32 waveform (n,) at 16 kHz without what is below `CUTOFF_HZ`, of the same length and phase.
+    """High-pass at `CUTOFF_HZ` of a float32 waveform (n,) at 16 kHz; length and phase stay the same.
 
     The low band is found at every `STEP`th sample (a mean weighted by a triangle, then `LOW_PASS`), drawn out to all
     of them in straight lines, and taken away. Beyond its ends the waveform goes on as its own reflection in its first

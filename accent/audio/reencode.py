@@ -1,4 +1,4 @@
-"""A recording by another way: other codecs and levels, a narrower band, noise, silence."""
+"""Re-encodings of a recording: other codecs and levels, a narrower band, noise, silence."""
 
 import io
 from collections.abc import Callable
@@ -18,7 +18,7 @@ OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # RFC 6716, 2.1.3
 
 
 def encode(waveform: np.ndarray, rate: int, container: str, subtype: str) -> bytes:
-    """A file with a float waveform (n,), which comes out at full scale where it is above it."""
+    """An audio file of a float waveform (n,), clipped at full scale."""
     file = io.BytesIO()
     with sf.SoundFile(file, "w", rate, 1, subtype, format=container) as output:
         for first in range(0, len(waveform), 10 * rate):  # libsndfile crashes on minutes of Vorbis at once
@@ -50,25 +50,25 @@ def wav(waveform: np.ndarray, rate: int) -> bytes:
 
 
 def amplified(waveform: np.ndarray, decibels: float) -> np.ndarray:
-    """Louder or quieter, clipped at full scale."""
+    """The waveform louder or quieter, clipped at full scale."""
     return np.clip(waveform * np.float32(10 ** (decibels / 20)), -1, 1)
 
 
 def lowpassed(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """Everything above 4 kHz at least 60 dB down, as by a telephone line."""
+    """Low-pass at 4 kHz, as by a telephone line: what lies above is at least 60 dB down."""
     if rate <= 2 * LOWPASS_HZ:
         return waveform
     return sosfilt(cheby2(12, 60, LOWPASS_HZ, fs=rate, output="sos"), waveform).astype(np.float32)
 
 
 def noisy(waveform: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
-    """With white noise whose part below 8 kHz, all that is listened to, is 20 dB below the recording's mean power."""
+    """White noise added: its part below 8 kHz, which the network hears, is 20 dB below the recording's mean power."""
     power = np.mean(np.square(waveform, dtype=np.float64)) * 10 ** (-SNR_DB / 10) * max(rate / SAMPLE_RATE, 1)
     return waveform + rng.normal(0, np.sqrt(power), len(waveform)).astype(np.float32)
 
 
 def after_silence(waveform: np.ndarray, rate: int) -> np.ndarray:
-    """With a second of digital silence in front."""
+    """A second of digital silence put before the waveform."""
     return np.concatenate([np.zeros(SILENCE_SECONDS * rate, np.float32), waveform])
 
 

@@ -1,4 +1,4 @@
-"""Waveform -> log-mel spectrogram, as uint8: the one way to it, for the stages and for scoring."""
+"""Waveform -> log-mel spectrogram, as uint8. Stages and scoring both use this function."""
 
 from functools import lru_cache
 from typing import Annotated

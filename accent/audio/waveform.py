@@ -1,4 +1,4 @@
-"""Encoded bytes -> mono 16 kHz waveform without the silence at its ends, and what was measured of the clip."""
+"""Encoded bytes -> trimmed mono waveform at 16 kHz, and the measures of the clip."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,9 +85,9 @@ def read_pieces(source: bytes | Path, piece_seconds: float) -> Iterator[Recordin
 
 
 def mix(block: np.ndarray) -> tuple[np.ndarray, bool]:
-    """The mean (n,) of channels (channels, n) so that they cannot cancel out, and whether one was turned over for it.
+    """The mean (n,) of channels (channels, n), with channels of opposite phase inverted, and whether there were any.
 
-    Turned over are channels of the opposite phase, such as those of a balanced cable in a stereo input.
+    Such channels come from a balanced cable in a stereo input, and would cancel each other out.
     """
     if len(block) == 1:
         return block[0], False
@@ -231,7 +231,7 @@ def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[st
 
 
 def too_little(trimmed: np.ndarray, measures: dict[str, float | str], params: AudioParams) -> str:
-    """Why there is not enough in a trimmed recording to go by, or ""."""
+    """The reason why a trimmed recording is too short to judge, or ""."""
     duration, remaining = measures["duration_s"], len(trimmed) / SAMPLE_RATE
     if duration < params.min_seconds:
         return f"too short: {duration:.2f} s, at least {params.min_seconds:g}"
@@ -245,7 +245,7 @@ def too_little(trimmed: np.ndarray, measures: dict[str, float | str], params: Au
 
 
 def no_speech(measures: dict[str, float | str]) -> str:
-    """Why what `trim` measured is no speech to learn from, or "": near-silence, or one level from beginning to end.
+    """The reason why a clip is no speech to learn from, or "": near-silence, or a constant level.
 
     Speech has syllables and closures; white noise, a tone, and speech that noise covers have none.
     """

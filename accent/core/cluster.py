@@ -1,4 +1,4 @@
-"""A function over parts, on a Dask cluster whose workers share this machine's file system.
+"""Map a function over parts on a Dask cluster whose workers share this machine's file system.
 
 joblib's own Dask backend does not take the place of this: it puts what a task needs on one worker, and when that one
 dies the run ends with "FutureCancelledError ... already forgotten" (joblib 1.6.0), which does not say of which part.

@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, told in one line."""
+"""Errors that the user can fix, each reported in one line."""
 
 import errno
 import os
@@ -16,7 +16,7 @@ BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ended
 
 
 class InputError(Exception):
-    """Something in the input, the parameters or the surroundings that the user can put right.
+    """A fault in the input, the parameters or the environment that the user can fix.
 
     The message says what, where, the value found, the values allowed and what to do next, in one line.
     """
@@ -27,16 +27,16 @@ class Reject(Exception):
 
 
 class CutOff(Reject):
-    """A recording that ends in the middle of a frame: what came before was read, and may do for a take."""
+    """A recording that ends in the middle of a frame: the part before it was read, and may be enough for a take."""
 
 
 def printable(text: str) -> str:
-    """The text with everything `UNPRINTABLE` written as Python would: a newline as a backslash and an n."""
+    """The text with all `UNPRINTABLE` characters escaped as in Python: a newline as a backslash and an n."""
     return UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def damaged(path: Path, what: object) -> InputError:
-    """The error of a stage's output that is not as the stage wrote it.
+    """The `InputError` for a stage's output that was damaged after the stage wrote it.
 
     Neither `dvc checkout --force` nor `dvc repro` looks into a file whose size and time are what they were.
     """
@@ -66,7 +66,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def one_line(error: InputError | OSError) -> str:
-    """What is wrong, and what to do next."""
+    """An error as one line: what is wrong, and what to do next."""
     if isinstance(error, InputError):
         return str(error)
     what = f"{error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)

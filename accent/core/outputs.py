@@ -1,4 +1,4 @@
-"""Outputs are written beside and moved into place, so that none is ever half-written."""
+"""Atomic outputs: each is written under another name and moved into place, so that none is ever half-written."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def output_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path` to write in, which takes the name `path` only if the block ends well."""
+    """A new folder to write in, renamed to `path` if the block ends without an error."""
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # left by a run that was killed
     partial.mkdir(parents=True)
@@ -28,7 +28,7 @@ def output_folder(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def output_file(path: Path) -> Iterator[Path]:
-    """A file name beside `path` to write to, which takes the name `path` only if the block ends well."""
+    """A file name to write to; the file is renamed to `path` if the block ends without an error."""
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -41,7 +41,7 @@ def output_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, document: dict) -> None:
-    """Write a document of numbers as JSON; what is no number (NaN, infinity) becomes null, which JSON has instead."""
+    """Write a document of numbers as JSON; NaN and infinity become null."""
     text = json.dumps(_nullable(document), indent=2, allow_nan=False)
     with output_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A function over parts, on all the processor cores that this process may use, or on a Dask cluster.
+"""Map a function over parts, on all the processor cores that this process may use, or on a Dask cluster.
 
 `LOKY_MAX_CPU_COUNT=1` (joblib's own setting) makes it one core, `DASK_SCHEDULER_ADDRESS` (Dask's own) the cluster of
 that scheduler; the bytes that come out are the same.
@@ -64,7 +64,7 @@ def _run(
 
 
 def in_parallel(jobs: Sequence[Any]) -> Iterator[Any]:
-    """What joblib's `delayed` calls return, in their order, each in a process of its own; a single one in this one."""
+    """Results of joblib's `delayed` calls, in order, each from its own process; a single call runs in this one."""
     workers = min(cpu_count(), len(jobs))
     ending = {"initializer": _end_with, "initargs": (os.getpid(),)} if workers > 1 else {}
     return Parallel(n_jobs=workers, return_as="generator", max_nbytes=None, **ending)(jobs)

@@ -1,4 +1,4 @@
-"""`params.yaml` -> frozen dataclasses, in which a misspelt or missing name is an error that says which."""
+"""Parameters: `params.yaml` as frozen dataclasses. A misspelt or missing name is an error that names it."""
 
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ def parse_params(values: object, cls: type[T], where: str) -> T:
 
 
 def read_json(path: Path, cls: type[T], source: str = "'dvc repro' or 'dvc pull'") -> T:
-    """A JSON file as a `cls`; raises `InputError`, with what brings it (`source`), where it is missing or broken."""
+    """A JSON file as a `cls`; raises `InputError`, which says how to get it (`source`), if it is missing or broken."""
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -93,7 +93,7 @@ def read_index(folder: Path) -> pd.DataFrame:
 
 
 class Parts(Sequence):
-    """The arrays of the clips that `rows` of an index name, in that order, read through memory maps.
+    """The arrays of the clips in `rows` of an index, in that order, read through memory maps.
 
     A clip's checksum is verified when it is first read.
     """

@@ -1,6 +1,6 @@
 """Parquet tables with a checksum on every page, which every reader verifies.
 
-What a checksum does not cover is the footer: damage there is found where it makes the file unreadable.
+The footer has no checksum: damage there is found only where it makes the file unreadable.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None, where: pc.Expre
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None, where: pc.Expression | None = None) -> pd.DataFrame:
-    """The same as a `DataFrame`."""
+    """`read_table` as a `DataFrame`."""
     with _damage_told(path):
         return pd.read_parquet(path, columns=columns, filters=where, page_checksum_verification=True)
 

@@ -1,6 +1,6 @@
-"""A tar archive as a stream of members: one pass, with bounds on memory and time whatever is in it.
+"""Tar archives as a stream of members, read in one pass, with bounds on memory and time for any content.
 
-The headers are read by `tarfile`, but not walked by it: it reads names of any length into memory, recurses from one
+`tarfile` parses the headers, but does not walk them: it reads names of any length into memory, recurses from one
 extended header to the next, turns back on negative sizes for ever (CVE-2025-8194), and takes a damaged header for the
 end. Nothing here goes back, and nothing is unpacked by name.
 """
@@ -34,7 +34,7 @@ PAX_RECORD = re.compile(rb"(\d{1,5}) ([^=\n]+)=")  # its length, keyword and, up
 
 
 class Content(io.RawIOBase):
-    """The content of a member, to be read before the next one is asked for."""
+    """The content of a member; read it before you ask for the next member."""
 
     def __init__(self, stream: "_Stream", size: int):
         self.stream, self.left = stream, size
@@ -92,7 +92,7 @@ class _Stream:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Iterator[tuple[TarInfo, Content]]]:
-    """The members of an archive in its order, each with its content; what is left of that unread is skipped.
+    """The members of an archive in its order, each with its content; unread content is skipped.
 
     Raises `InputError` for an archive that is damaged or cut off, or larger in any way than a release can be.
     """

@@ -1,6 +1,6 @@
 """Common Voice releases, unpacked or as the distributor's archives -> one table of clips and where their bytes are.
 
-Columns and layouts of releases 1 to 27 are told apart by their header alone: `accent` or `accents` (or both, or one
+Columns and layouts of releases 1 to 27 are recognised by the header alone: `accent` or `accents` (or both, or one
 of them twice), with or without `locale`, `variant`, `sentence_id`, `sentence_domain`.
 """
 
@@ -98,7 +98,7 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> list[Source]:
-    """Every locale of every release in `folder`: locale folders up to two levels down, and archives; none is hidden.
+    """Every locale of every release in `folder`: locale folders up to two levels down, and archives, none hidden.
 
     Archives are read once, as a stream, several at a time; the clips of each that a class may want are appended to a
     file in the new folder `spool`. Raises `InputError` where `folder` holds no release or one of them is unreadable as
@@ -132,7 +132,7 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
 
 
 def read_folder(folder: Path) -> list[Source]:
-    """A locale folder, which is one source: `validated.tsv` and `clips/`. Its devices and links out are rejected."""
+    """A locale folder (`validated.tsv` and `clips/`) as one source. Devices and links out of it are rejected."""
     clips = folder / "clips"
     if not clips.is_dir():
         raise InputError(f"{folder}: {TSV} but no clips/ folder beside it. Unpack the whole release")

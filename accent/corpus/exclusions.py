@@ -1,4 +1,4 @@
-"""Clips that take no part, with the reason of each: a list that people keep, and `accent.cull` proposes lines for."""
+"""Exclusions: the list of clips that take no part, with reasons. People keep it; `accent.cull` proposes lines."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Clips of another source than the one that a model learnt from: they tell whether its numbers hold elsewhere."""
+"""Second source: clips of other people and microphones, on which a model is tested and never trained."""
 
 import tempfile
 from collections.abc import Collection
@@ -22,7 +22,7 @@ README = "README.md"
 
 
 def is_given(folder: Path) -> bool:
-    """Whether anything but the note that says what it is for lies in the folder of the second source."""
+    """Whether the folder of the second source holds anything but its README."""
     return not folder.is_dir() or any(path.name != README and path.name[0] != "." for path in folder.iterdir())
 
 

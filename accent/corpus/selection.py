@@ -1,4 +1,4 @@
-"""Which clips of the releases take part: one row a clip, with its class, drawn the same way whatever else is there."""
+"""Selection of the clips that take part: one row a clip, with its class. A draw does not depend on the other clips."""
 
 import hashlib
 from collections.abc import Mapping
@@ -140,7 +140,7 @@ def draw(rows: pd.DataFrame, seed: int, per_speaker: int, per_class: int) -> pd.
 
 
 def seeded_hash(seed: int, name: str) -> int:
-    """63 bits that depend on nothing but `seed` and `name`."""
+    """A hash of 63 bits of `seed` and `name`."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 

@@ -1,4 +1,4 @@
-"""Which clip is train, valid or test, and the proof that no speaker, sentence or recording is in two of them."""
+"""Splits: train, valid and test, with the proof that no speaker, sentence or recording is in two of them."""
 
 import re
 import unicodedata
@@ -159,7 +159,7 @@ def _separate(clips: pd.DataFrame, keys: pd.Series, kind: str) -> None:
 
 
 def sentence_key(sentences: pd.Series) -> pd.Series:
-    """What makes two sentences the same text: their words, without case, punctuation or Unicode form. "" is no text."""
+    """A sentence's words, by which equal texts are found: no case, punctuation or Unicode form. "" is no text."""
 
     codes, unique = pd.factorize(sentences)
     keys = [NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", sentence).casefold()).strip() for sentence in unique]

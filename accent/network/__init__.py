@@ -1,1 +1,1 @@
-"""The residual network, its card, and what it says of clips."""
+"""The residual network, its card, and its logits for clips."""

@@ -1,4 +1,4 @@
-"""The network: build it, save it without pickle, load it, and what it says of clips."""
+"""The network: build, save (without pickle), load, and compute the logits of clips."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ WEIGHTS, CARD = "accent.safetensors", "accent.json"
 
 @params
 class ModelCard:
-    """All that one must know to use the weights: how audio becomes windows, and logits become a probability."""
+    """The model's card: how audio becomes windows, and how logits become a probability."""
 
     arch: str
     width: PositiveInt
@@ -52,7 +52,7 @@ class ModelCard:
 
 
 class Standardise(nn.Module):
-    """0-1 log-mel to about mean 0 and variance 1, which is what the usual initialisations expect."""
+    """Standardise log-mel in 0-1 to about mean 0 and variance 1, as the usual initialisations expect."""
 
     def forward(self, batch: Tensor) -> Tensor:
         return (batch - 0.5) / 0.25
@@ -91,7 +91,7 @@ def save_model(folder: Path, model: nn.Module, card: dict) -> None:
 
 
 def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]:
-    """The network on `device`, ready to judge, and its card; `InputError` for files missing or not of one model."""
+    """The network on `device`, in evaluation mode, and its card; `InputError` for files missing or of two models."""
     try:
         weights = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError as error:

@@ -10,9 +10,9 @@ from torch.nn import functional
 
 
 class Blur(nn.Module):
-    """A low-pass filter before every second place is left out, so that a shift of the input shifts the output.
+    """Anti-aliased down-sampling by 2, so that a shift of the input shifts the output.
 
-    Binomial 3x3 over the edge's own values (arXiv 1904.11486).
+    A binomial 3x3 filter, with the edges repeated, before every second place is left out (arXiv 1904.11486).
     """
 
     def __init__(self, channels: int) -> None:
@@ -124,11 +124,11 @@ class ResNet(nn.Module):
         return self.layer4(self.layer3(self.layer2(self.layer1(batch))))
 
     def columns(self, batch: Tensor) -> Tensor:
-        """The last layer's map without its height: (batch, channels, columns), the mean over each column."""
+        """Feature columns (batch, channels, columns): the last map, averaged over its height."""
         return self._map(batch).mean(dim=2)
 
     def features(self, batch: Tensor) -> Tensor:
-        """What the last layer judges by: (batch, channels), the mean over the picture."""
+        """Pooled features (batch, channels), the input of the last layer: the mean over the picture."""
         return self.avgpool(self._map(batch)).flatten(1)
 
     def forward(self, batch: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ SOURCE = "'git restore' or 'make pretrain'"  # what brings a trunk
 
 @params
 class Corpus:
-    """Recordings that a trunk heard: the clips of one release, in some of its locales."""
+    """Recordings that a trunk was trained on: the clips of one release, in some of its locales."""
 
     release: str
     locales: tuple[str, ...]

@@ -1,1 +1,1 @@
-"""The teacher, and the distillation of what it hears into our network."""
+"""Pre-training: the teacher, and its distillation into our network."""

@@ -1,4 +1,4 @@
-"""How far the student's frames grade recordings as the teacher's do."""
+"""Agreement of grades from the student's frames with grades from the teacher's frames."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""Distillation: train the student, and say how much of the teacher's frames it explains."""
+"""Distillation: train the student, and measure how much of the teacher's frames it explains."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""Lessons: windows of unlabelled speech with what the teacher said in them, as fastai `DataLoaders`.
+"""Lessons: windows of unlabelled speech with the teacher's frames as targets, as fastai `DataLoaders`.
 
 Two flat arrays hold all clips one after another, the spectrograms (frames, n_mels) and the teacher's frames (count,
 width), each of which belongs to two of a spectrogram. They are memory maps in a scratch folder, or on the GPU where
@@ -48,7 +48,7 @@ def teach(
     teacher: Teacher,
     scratch: Path,
 ) -> Lessons:
-    """Write what the teacher says of every clip into `scratch`, going on where a run that was killed stopped.
+    """Write the teacher's frames of every clip into `scratch`, continuing where a killed run stopped.
 
     `clips` are rows of an index in the order of the two sequences of arrays.
     """
@@ -99,7 +99,7 @@ def _flat(path: Path, shape: tuple[int, int], dtype: type, fresh: bool) -> np.nd
 
 
 def hold_out(clips: pd.DataFrame, locales: tuple[str, ...], share: float, seed: int) -> pd.Series:
-    """What each clip is for: `train`, `clips` (a share of speakers, by a seeded hash) or `locales` (whole locales)."""
+    """The role of each clip: `train`, `clips` (a share of speakers, by a seeded hash) or `locales` (whole locales)."""
     if strangers := sorted(set(locales) - set(clips["label"])):
         found = ", ".join(sorted(set(clips["label"])))
         raise InputError(f"params.yaml: distil.held_out_locales: no clip of {strangers[0]!r}. There are: {found}")

@@ -1,4 +1,4 @@
-"""What a trunk is worth before any fine-tuning: linear probes on labelled clips that took no part in pre-training."""
+"""Linear probes of a trunk before any fine-tuning, on labelled clips that took no part in pre-training."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a trunk was made from, as its card says it: releases, locales, clips, hours, licences, and the commit."""
+"""Sources of a trunk, for its card: releases, locales, clips, hours, licences, and the commit."""
 
 import subprocess
 import tempfile

@@ -1,4 +1,4 @@
-"""The student: our own network with a head that says, for each moment of a window, what the teacher said there."""
+"""The student: our own network with a head that predicts the teacher's frames for each moment of a window."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -10,7 +10,7 @@ from accent.network.resnet import ResNet
 class Student(nn.Module):
     """Windows (batch, 1, n_mels, frames) in 0-1 -> the teacher's frames (batch, columns, width), standardised.
 
-    The columns are those of the network's map, whose mean over the frequency a linear layer turns into frames.
+    The columns are those of the network's last map: a linear layer turns their mean over frequency into frames.
     """
 
     def __init__(self, network: ResNet, width: int) -> None:
@@ -29,7 +29,7 @@ def pool_columns(frames: Tensor, columns: int) -> Tensor:
 
 
 class StudentLoss(nn.Module):
-    """Mean square error of the student's columns against the teacher's frames (batch, count, width) there."""
+    """Mean square error of the student's columns against the teacher's frames (batch, count, width) in them."""
 
     def forward(self, columns: Tensor, frames: Tensor) -> Tensor:
         return functional.mse_loss(columns, pool_columns(frames, columns.shape[1]))

@@ -1,4 +1,4 @@
-"""What a recording may suffer on its way, done at random to a batch, so that the model cannot rely on it.
+"""Augmentation of a batch of spectrograms: voice, microphone, level, noise, masking.
 
 All functions take and return float32 of shape (batch, 1, n_mels, frames) in which 0 to 1 is a range of `range_db`
 decibels up to the clip's loudest bin, draw from torch's global generator, and do nothing at strength 0.
@@ -26,7 +26,7 @@ class AugmentParams:
 
 
 def augment(batch: Tensor, params: AugmentParams, range_db: float) -> Tensor:
-    """All of the below, in the order in which speech meets them: voice, channel, noise, level, then SpecAugment."""
+    """All augmentations, in the order in which speech meets them: voice, channel, noise, level, then SpecAugment."""
     batch = warp(batch, params.frequency_warp, params.time_warp)
     batch = tilt(batch, params.tilt_db / range_db)
     batch = lowpass(batch, params.lowpass)
@@ -46,7 +46,7 @@ def _bands(batch: Tensor) -> Tensor:
 
 
 def warp(batch: Tensor, frequency: float, time: float) -> Tensor:
-    """Another speaker: all frequencies and the pace scaled, each by a factor of up to 1 -/+ that strength.
+    """Warped frequency and time, as of another speaker: each scaled by a factor of up to 1 -/+ its strength.
 
     The bands are scaled from the lowest edge (vocal tract length perturbation, Jaitly and Hinton 2013, here on the mel
     scale), time from the middle; what comes in from beyond the window's ends is silence.
@@ -63,7 +63,7 @@ def warp(batch: Tensor, frequency: float, time: float) -> Tensor:
 
 
 def level(batch: Tensor, strength: float) -> Tensor:
-    """Louder or quieter by up to `strength` of the range; what falls below it is gone, as in a real recording."""
+    """Level, up to `strength` of the range louder or quieter; what falls below the range is lost, as when recorded."""
     if not strength:
         return batch
     return (batch + _draw(batch, -strength, strength)).clamp(0, 1)
@@ -79,7 +79,7 @@ def tilt(batch: Tensor, strength: float) -> Tensor:
 
 
 def lowpass(batch: Tensor, share: float) -> Tensor:
-    """A codec or a telephone: in `share` of the examples nothing is left above a band drawn from the upper half."""
+    """Low-pass, as by a codec or telephone: in `share` of the examples, silence above a band of the upper half."""
     if not share:
         return batch
     cutoff = _draw(batch, 0.5, 1.0).where(_draw(batch, 0, 1) < share, 2.0)

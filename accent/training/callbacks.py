@@ -1,4 +1,4 @@
-"""What our training adds to fastai's: seeded epochs, bfloat16, batch normalisation, and a state to continue from."""
+"""fastai callbacks: seeded epochs, bfloat16, batch normalisation, and a state from which a run continues."""
 
 import json
 import math
@@ -62,12 +62,12 @@ class BFloat16(Callback):
 
 
 class BatchNorm(Callback):
-    """Batch normalisation by layer: a frozen one stays as it is, one that trains gets its statistics measured anew.
+    """Batch normalisation: frozen layers keep their statistics, for those that train they are measured anew.
 
     Left to the running mean over batches, the statistics lag behind the weights: an epoch of a small corpus is a few
     steps, and the validation loss then jumps between 0.2 and 8. So before each validation they are the mean over the
     epoch's windows as the network is now ("precise batch normalisation", arXiv 2105.07576, section 3). These windows
-    are not augmented, as those that it will judge.
+    are not augmented, like those of the validation.
     """
 
     run_after = TrainEvalCallback
@@ -99,7 +99,7 @@ class BatchNorm(Callback):
 
 
 class Checkpoint(Callback):
-    """The state after every epoch, in `folder`, from which a run that was killed goes on; and the best weights so far.
+    """Checkpoints in `folder`: the state after every epoch, from which a killed run continues, and the best weights.
 
     `last.safetensors` has the weights, the optimizer's tensors and, as metadata, everything else; `best.safetensors`
     the weights of the epoch with the lowest validation loss. Both are replaced in one move. A state of other inputs,

@@ -111,7 +111,7 @@ class Augment(Transform):
 def make_dls(
     train: Windows, valid: Windows, batch_size: int, num_workers: int, augment_params: AugmentParams, range_db: float
 ) -> DataLoaders:
-    """`DataLoaders` of the two, on the GPU if there is one; a last, smaller training batch is left out."""
+    """`DataLoaders` of both sets of windows, on the GPU if there is one, without a last, smaller training batch."""
     train.split_idx, valid.split_idx = 0, 1
     dls = DataLoaders.from_dsets(
         train,

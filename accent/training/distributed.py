@@ -111,13 +111,13 @@ def join(processes: int) -> None:
 
 
 def share(dls: DataLoaders) -> DataLoaders:
-    """`dls` of which each rank gets its share."""
+    """`dls` in which each rank gets its share of every batch."""
     return DataLoaders(*map(SharedDL, dls)) if num_distrib() > 1 else dls
 
 
 @contextmanager
 def all_ranks(learn: Learner) -> Iterator[None]:
-    """In this, `learn` trains with the gradients of all ranks."""
+    """A context in which `learn` trains with the gradients of all ranks."""
     if num_distrib() <= 1:
         yield
         return
@@ -127,7 +127,7 @@ def all_ranks(learn: Learner) -> Iterator[None]:
 
 
 def leave() -> None:
-    """Part from the other processes: what is left to do, the first one does alone."""
+    """Leave the other processes: the first one does the rest alone."""
     if num_distrib() > 1:
         PartialState().destroy_process_group()
 

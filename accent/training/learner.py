@@ -73,12 +73,12 @@ class TrainParams:
 
     @property
     def head_epochs(self) -> int:
-        """The first epochs, in which the last layer trains alone; there are none upon random weights."""
+        """Number of first epochs in which the last layer trains alone; 0 for random weights."""
         return 0 if self.weights == "none" else min(self.freeze_epochs, self.epochs)
 
     @property
     def learning_rates(self) -> float | slice:
-        """By group of layers, the first one's `learning_rate_ratio` times lower; one for all upon random weights."""
+        """Learning rates, the first layers' `learning_rate_ratio` times lower; one for all layers of random weights."""
         lowest = self.learning_rate / self.learning_rate_ratio
         return self.learning_rate if self.weights == "none" else slice(lowest, self.learning_rate)
 
@@ -104,7 +104,7 @@ def training_dls(
     params: TrainParams,
     range_db: float,
 ) -> DataLoaders:
-    """What a network learns from: random windows of `train`, and all windows of `valid` at most `hop` frames apart."""
+    """`DataLoaders` of random windows of `train`, and of all windows of `valid`, at most `hop` frames apart."""
     return make_dls(
         RandomWindows(*train, classes, window, per_clip=params.windows_per_clip, seed=params.seed),
         EvenWindows(*valid, classes, window, hop=hop),
@@ -180,7 +180,7 @@ def fit(learn: Learner, params: TrainParams, checkpoint: Checkpoint, live_folder
 
 
 def fine_tune(learn: Learner, params: TrainParams, done: int, **options: Any) -> None:
-    """The head alone for `params.head_epochs`, then all layers, by one cycle each; `done` epochs are done already.
+    """Train the head for `params.head_epochs`, then all layers, one cycle each; `done` epochs are done already.
 
     As fastai's `fine_tune`, but with epochs that are counted through: the second cycle's warm-up goes on where the
     first one ended, and a run that was killed finds its place.

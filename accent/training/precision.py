@@ -1,4 +1,4 @@
-"""What the multiplications of a training are done in: bfloat16 where the hardware has it, else float32."""
+"""Precision of a training's multiplications: bfloat16 where the hardware has units for it, else float32."""
 
 from typing import Literal
 
@@ -15,9 +15,9 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def choose_precision(asked: str, device: torch.device) -> Literal["bfloat16", "float32"]:
-    """What `train.precision` asks for; `auto` is bfloat16 where the device has it, else float32.
+    """The precision that `train.precision` asks for; `auto` is bfloat16 where the device has it, else float32.
 
-    Says in one line what a bfloat16 costs that was asked for and is emulated.
+    Where bfloat16 is asked for and has to be emulated, one line says what that costs.
     """
     native = has_bfloat16(device)
     if asked == "bfloat16" and not native:
