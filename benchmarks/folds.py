@@ -1,0 +1,262 @@
+"""Cross-validation by speaker of training settings, starting from the trunk, on releases of Common Voice.
+
+    python -m benchmarks.folds RELEASES [--only NAME ...] [--classes NAME=LOCALE ...] [--folder FOLDER] [--table]
+
+Every setting of `SETTINGS` is run once a fold, by the project's own stages with the project's params.yaml, in FOLDER
+(default: a temporary one), and compared with the default on the same clips. Runs that are complete in FOLDER are not
+repeated, and with --table nothing is run at all. `benchmarks.settings` does such things in DVC's queue; here all runs
+share one process's imports and one decoding, which makes a run four times as fast.
+
+Choose by the columns of the validation clips. Those of the test clips say what a choice is worth.
+"""
+
+import argparse
+import contextlib
+import multiprocessing
+import os
+import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from accent.compare import HIGHER_IS_BETTER, compare, verdict
+from accent.errors import run
+from accent.intervals import speaker_intervals
+from accent.log_odds import log_odds_of
+from accent.metrics import calibration_error, ece_by_chance
+from accent.nuisance import fit_classifier, log_odds, nuisance_table
+from accent.parts import Parts, read_index
+from accent.ranking import roc_auc
+from accent.revisions import probabilities_of
+from accent.selective import evaluate_refusal
+from benchmarks.usage import ROOT
+
+FOLDS, RESAMPLES, SEED = 5, 1000, 1
+DEFAULT = "default"
+ALL = {
+    "train.trunk": str(ROOT / "models" / "trunk"),
+    "split.folds": FOLDS,
+    "evaluate.resamples": 20,  # not the intervals of this table
+    "evaluate.second_source": "none",  # an empty folder
+}
+NO_AUGMENTATION = {
+    f"train.augment.{name}": 0 for name in ("level_db", "tilt_db", "lowpass", "noise_db", "time_mask", "frequency_mask")
+}
+SETTINGS: dict[str, dict] = {
+    DEFAULT: {},  # the last layer alone, as in params.yaml
+    "fine-tuned": {"train.freeze_epochs": 1},
+    "fine-tuned, learning rate 0.003": {"train.freeze_epochs": 1, "train.learning_rate": 0.003},
+    "fine-tuned, batches of 64": {"train.freeze_epochs": 1, "train.batch_size": 64},
+    "another seed": {"train.seed": 2},
+    "21 epochs": {"train.epochs": 21},
+    "windows of 1 s": {"train.window_seconds": 1.0},
+    "windows of 2.5 s": {"train.window_seconds": 2.5},
+    "batches of 64": {"train.batch_size": 64},
+    "learning rate 0.03": {"train.learning_rate": 0.03},
+    "batches of 64, learning rate 0.03": {"train.batch_size": 64, "train.learning_rate": 0.03},
+    "10 windows a clip": {"train.windows_per_clip": 10},
+    "no augmentation": NO_AUGMENTATION,
+    "no level": {"train.augment.level_db": 0},
+    "no tilt": {"train.augment.tilt_db": 0},
+    "no low-pass": {"train.augment.lowpass": 0},
+    "no noise": {"train.augment.noise_db": 0},
+    "no masks": {"train.augment.time_mask": 0, "train.augment.frequency_mask": 0},
+    "warped bands and time": {"train.augment.frequency_warp": 0.1, "train.augment.time_warp": 0.2},
+    "test windows every 0.25 s": {"train.window_hop_seconds": 0.25},
+    "random weights": {"train.weights": "none"},
+}
+STAGES = {
+    "ingest": "EXCLUSIONS clips",
+    "decode": "clips waveforms",
+    "spectrogram": "waveforms spectrograms",
+    "split": "../waveforms splits.parquet",
+    "train": "../spectrograms splits.parquet models live training.json --state state",
+    "evaluate": "models ../waveforms ../spectrograms splits.parquet evaluation.json predictions.parquet plots",
+}
+PREPARING, OF_A_FOLD = ("ingest", "decode", "spectrogram"), ("split", "train", "evaluate")
+
+
+def write_params(folder: Path, changes: dict) -> None:
+    """The project's params.yaml with these changes (dotted names), in `folder`."""
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for name, value in {**ALL, **changes}.items():
+        *sections, last = name.split(".")
+        place = params
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+
+
+def run_stage(name: str, folder: Path) -> None:
+    """A stage in `folder`, in a child of this process, which has imported it already; it says the rest in `log.txt`."""
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(name, folder))
+    child.start()
+    child.join()
+    if child.exitcode:
+        sys.exit(f"{folder}: {name} failed: {(folder / 'log.txt').read_text().splitlines()[-1]}")
+
+
+def _in_child(name: str, folder: Path) -> None:
+    os.chdir(folder)
+    paths = {"EXCLUSIONS": str(ROOT / "data" / "exclusions.csv")}
+    sys.argv = [name, *(paths.get(word, word) for word in STAGES[name].split())]
+    with open("log.txt", "a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        run(import_module(f"stages.{name}").main)
+
+
+def place_of(folder: Path, name: str, fold: int) -> Path:
+    """Where a setting's run of a fold is kept."""
+    return folder / f"{name.replace(' ', '-').replace(',', '')}-{fold}"
+
+
+def run_all(folder: Path, names: list[str], upstream: dict) -> None:
+    """Every stage of every run that is not there yet."""
+    for stage in STAGES:
+        import_module(f"stages.{stage}")
+    if not (folder / "spectrograms").exists():
+        write_params(folder, upstream)
+        for stage in PREPARING:
+            run_stage(stage, folder)
+    for name in names:
+        for fold in tqdm(range(FOLDS), desc=name, unit="fold"):
+            place = place_of(folder, name, fold)
+            if (place / "predictions.parquet").exists():
+                continue
+            (place / "none").mkdir(parents=True, exist_ok=True)
+            write_params(place, {**upstream, "split.fold": fold, **SETTINGS[name]})
+            for stage in OF_A_FOLD:
+                run_stage(stage, place)
+
+
+def read(folder: Path, name: str) -> dict[str, pd.DataFrame]:
+    """The predictions of a setting's runs, by split, with the fold of each row."""
+    runs = [pd.read_parquet(place_of(folder, name, fold) / "predictions.parquet") for fold in range(FOLDS)]
+    clips = pd.concat([rows.assign(fold=fold) for fold, rows in enumerate(runs)], ignore_index=True)
+    return {split: rows.drop(columns="split").reset_index(drop=True) for split, rows in clips.groupby("split")}
+
+
+class Folds:
+    """The clips of all folds, and the mean over the folds of the ROC AUC of log-odds for them."""
+
+    def __init__(self, clips: pd.DataFrame, classes: list[str]):
+        self.clips, self.fold = clips, clips["fold"].to_numpy()
+        self.targets = clips["label"].map(classes.index).to_numpy()
+
+    def mean_auc(self, odds: np.ndarray, rows: np.ndarray) -> float:
+        """NaN where a fold lacks a class."""
+        folds, targets, odds = self.fold[rows], self.targets[rows], odds[rows]
+        return float(np.mean([roc_auc(odds[folds == fold], targets[folds == fold]) for fold in range(FOLDS)]))
+
+    def beside(self, odds: np.ndarray, base: np.ndarray | None) -> list[str]:
+        """The mean AUC with its interval; and less the base's, with its own and `accent.compare`'s verdict."""
+
+        def metric(rows: np.ndarray) -> dict[str, float]:
+            mean = self.mean_auc(odds, rows)
+            return {"auc": mean} if base is None else {"auc": mean, "difference": mean - self.mean_auc(base, rows)}
+
+        speakers, labels = self.clips["client_id"], self.clips["label"]
+        intervals = speaker_intervals(metric, speakers, labels, RESAMPLES, SEED, ["difference"])
+        found = metric(np.arange(len(self.clips)))
+        cells = ["{:.3f} ({:.2f} to {:.2f})".format(found["auc"], *(intervals["auc"] or [np.nan] * 2))]
+        if base is None:
+            return [*cells, ""]
+        difference, interval = found["difference"], intervals["difference"]
+        said = verdict(difference, interval, higher_is_better=True)
+        bounds = " ({:+.2f} to {:+.2f})".format(*interval) if interval else ""
+        return [*cells, f"{difference:+.3f}{bounds}: {said}"]
+
+
+def calibration(rows: pd.DataFrame, targets: np.ndarray) -> str:
+    """The ECE of the folds' clips taken together, and what a calibrated model would show by chance (90%)."""
+    probabilities = probabilities_of(rows).to_numpy()
+    chance = "{mean:.3f} ({low:.2f} to {high:.2f})".format(**ece_by_chance(probabilities, SEED))
+    return f"{calibration_error(probabilities, targets):.3f}; {chance}"
+
+
+def nuisance_odds(folder: Path, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    """The log-odds for the test clips of the confound baseline, which learns from each fold's other clips."""
+    index = read_index(folder / "waveforms")
+    table = nuisance_table(index, Parts(folder / "waveforms", index))
+    table.index = index["clip_id"]
+    found = np.empty((len(test), len(classes)))
+    for fold in range(FOLDS):
+        splits = pd.read_parquet(place_of(folder, DEFAULT, fold) / "splits.parquet")
+        learnt = splits[splits["split"].isin(["train", "valid"])]
+        rows = (test["fold"] == fold).to_numpy()
+        classifier = fit_classifier(table.loc[learnt["clip_id"]], learnt["label"], SEED)
+        found[rows] = log_odds(classifier, classes, table.loc[test["clip_id"][rows]])
+    return found
+
+
+def print_table(folder: Path, names: list[str]) -> None:
+    """A row a setting, as Markdown, then a row of the confound baseline; runs that are not all there are left out."""
+    base = read(folder, DEFAULT)
+    params = yaml.safe_load((place_of(folder, DEFAULT, 0) / "params.yaml").read_text())
+    target, classes = params["score"]["target"], sorted(params["ingest"]["classes"])
+    folds = {split: Folds(base[split], classes) for split in ("valid", "test")}
+    odds_of_base = {split: log_odds_of(probabilities_of(base[split]).to_numpy()) for split in folds}
+    test = base["test"]
+    voices = test.groupby("label")["client_id"].agg(["size", "nunique"])
+    counts = ", ".join(f"{clips} {label} of {speakers}" for label, clips, speakers in voices.itertuples())
+    print(f"{len(test)} test clips over {FOLDS} folds: {counts} speakers")
+    print(
+        "| setting | valid AUC | less default | test AUC | less default | test balanced accuracy | ECE; by chance "
+        f"| refused; of {target} | error of answered; of all | compare: {', '.join(HIGHER_IS_BETTER)} |",
+        f"|{'---|' * 10}",
+        sep="\n",
+    )
+    for name in names:
+        try:
+            runs = read(folder, name)
+        except FileNotFoundError as error:
+            print(f"{name}: {error.filename} is missing", file=sys.stderr)
+            continue
+        cells = []
+        for split, of_split in folds.items():
+            rows = runs[split]
+            if not rows["clip_id"].equals(base[split]["clip_id"]):
+                sys.exit(f"{name}: other {split} clips than {DEFAULT}")
+            odds = log_odds_of(probabilities_of(rows).to_numpy())
+            cells += of_split.beside(odds, None if name == DEFAULT else odds_of_base[split])
+        rows = runs["test"]
+        found = compare(test, rows, RESAMPLES, SEED)["metrics"]
+        refused = evaluate_refusal(rows, target)
+        error = refused["error_of_answered"]
+        cells += [
+            f"{found['balanced_accuracy']['b']:.3f}",
+            calibration(rows, folds["test"].targets),
+            f"{refused['refused']:.0%}; {refused['natives_refused']:.0%}",
+            f"{'-' if error is None else format(error, '.1%')}; {refused['error_of_all']:.1%}",
+            "" if name == DEFAULT else ", ".join(row["verdict"] for row in found.values()),
+        ]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    alone = folds["test"].beside(nuisance_odds(folder, test, classes), odds_of_base["test"])
+    print(f"| confound baseline | | | {' | '.join(alone)} | | | | | |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("releases", type=Path)
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    parser.add_argument("--classes", nargs="+", default=["french=fr", "english=en"], metavar="NAME=LOCALE")
+    parser.add_argument("--folder", type=Path, help="where the runs are kept (default: a temporary folder)")
+    parser.add_argument("--table", action="store_true", help="print what there is, and run nothing")
+    args = parser.parse_args()
+    classes = {name: {"locale": locale} for name, _, locale in (pair.partition("=") for pair in args.classes)}
+    upstream = {"ingest.releases": str(args.releases.resolve()), "ingest.classes": classes}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = (args.folder or Path(temporary)).resolve()
+        folder.mkdir(parents=True, exist_ok=True)
+        if not args.table:
+            run_all(folder, [DEFAULT, *(name for name in args.only if name != DEFAULT)], upstream)
+        print_table(folder, args.only)
+
+
+if __name__ == "__main__":
+    run(main)
