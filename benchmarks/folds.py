@@ -1,11 +1,12 @@
 """Cross-validation by speaker of training settings, starting from the trunk, on releases of Common Voice.
 
-    python -m benchmarks.folds RELEASES [--only NAME ...] [--classes NAME=LOCALE ...] [--folder FOLDER] [--table]
+    python -m benchmarks.folds RELEASES [--only NAME ...] [--base NAME] [--classes NAME=LOCALE ...] [--folder FOLDER]
+                               [--trunks FOLDER] [--table]
 
 Every setting of `SETTINGS` is run once a fold, by the project's own stages with the project's params.yaml, in FOLDER
-(default: a temporary one), and compared with the default on the same clips. Runs that are complete in FOLDER are not
-repeated, and with --table nothing is run at all. `benchmarks.settings` does such things in DVC's queue; here all runs
-share one process's imports and one decoding, which makes a run four times as fast.
+(default: a temporary one), and compared with the default, or another --base, on the same clips. Runs that are complete
+in FOLDER are not repeated, and with --table nothing is run at all. `benchmarks.settings` does such things in DVC's
+queue; here all runs share one process's imports and one decoding.
 
 Choose by the columns of the validation clips. Those of the test clips say what a choice is worth.
 """
@@ -69,16 +70,21 @@ SETTINGS: dict[str, dict] = {
     "warped bands and time": {"train.augment.frequency_warp": 0.1, "train.augment.time_warp": 0.2},
     "test windows every 0.25 s": {"train.window_hop_seconds": 0.25},
     "random weights": {"train.weights": "none"},
+    # With --trunks, what benchmarks.trunks has made; named by --only, and by --base.
+    "small trunk": {"train.trunk": "width-32"},
+    "small trunk, width 64": {"train.trunk": "width-64", "train.width": 64},
+    "small trunk, up to 8,000 Hz": {"train.trunk": "fmax-8000", "spectrogram.fmax_hz": 8000},
 }
+OF_SMALL_TRUNKS = [name for name, changes in SETTINGS.items() if "train.trunk" in changes]
 STAGES = {
     "ingest": "EXCLUSIONS clips",
     "decode": "clips waveforms",
-    "spectrogram": "waveforms spectrograms",
-    "split": "../waveforms splits.parquet",
-    "train": "../spectrograms splits.parquet models live training.json --state state",
-    "evaluate": "models ../waveforms ../spectrograms splits.parquet evaluation.json predictions.parquet plots",
+    "spectrogram": "WAVEFORMS spectrograms",
+    "split": "WAVEFORMS splits.parquet",
+    "train": "SPECTROGRAMS splits.parquet models live training.json --state state",
+    "evaluate": "models WAVEFORMS SPECTROGRAMS splits.parquet evaluation.json predictions.parquet plots",
 }
-PREPARING, OF_A_FOLD = ("ingest", "decode", "spectrogram"), ("split", "train", "evaluate")
+PREPARING, OF_A_FOLD = ("ingest", "decode"), ("split", "train", "evaluate")
 
 
 def write_params(folder: Path, changes: dict) -> None:
@@ -93,19 +99,18 @@ def write_params(folder: Path, changes: dict) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def run_stage(name: str, folder: Path) -> None:
+def run_stage(name: str, folder: Path, paths: dict[str, Path]) -> None:
     """A stage in `folder`, in a child of this process, which has imported it already; it says the rest in `log.txt`."""
-    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(name, folder))
+    child = multiprocessing.get_context("fork").Process(target=_in_child, args=(name, folder, paths))
     child.start()
     child.join()
     if child.exitcode:
         sys.exit(f"{folder}: {name} failed: {(folder / 'log.txt').read_text().splitlines()[-1]}")
 
 
-def _in_child(name: str, folder: Path) -> None:
+def _in_child(name: str, folder: Path, paths: dict[str, Path]) -> None:
     os.chdir(folder)
-    paths = {"EXCLUSIONS": str(ROOT / "data" / "exclusions.csv")}
-    sys.argv = [name, *(paths.get(word, word) for word in STAGES[name].split())]
+    sys.argv = [name, *(str(paths.get(word, word)) for word in STAGES[name].split())]
     with open("log.txt", "a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         run(import_module(f"stages.{name}").main)
 
@@ -115,23 +120,34 @@ def place_of(folder: Path, name: str, fold: int) -> Path:
     return folder / f"{name.replace(' ', '-').replace(',', '')}-{fold}"
 
 
-def run_all(folder: Path, names: list[str], upstream: dict) -> None:
+def run_all(folder: Path, names: list[str], upstream: dict, trunks: Path | None) -> None:
     """Every stage of every run that is not there yet."""
     for stage in STAGES:
         import_module(f"stages.{stage}")
-    if not (folder / "spectrograms").exists():
+    paths = {"EXCLUSIONS": ROOT / "data" / "exclusions.csv", "WAVEFORMS": folder / "waveforms"}
+    if not (folder / "waveforms").exists():
         write_params(folder, upstream)
         for stage in PREPARING:
-            run_stage(stage, folder)
+            run_stage(stage, folder, paths)
     for name in names:
+        changes = {**upstream, **SETTINGS[name]}
+        if "train.trunk" in changes:
+            changes["train.trunk"] = str(trunks / changes["train.trunk"])
+        heard = {key: value for key, value in changes.items() if key.startswith("spectrogram.")}
+        pictures = folder / "-".join(["of", *map(str, heard.values())])
+        paths["SPECTROGRAMS"] = pictures / "spectrograms"
+        if not paths["SPECTROGRAMS"].exists():
+            pictures.mkdir()
+            write_params(pictures, changes)
+            run_stage("spectrogram", pictures, paths)
         for fold in tqdm(range(FOLDS), desc=name, unit="fold"):
             place = place_of(folder, name, fold)
             if (place / "predictions.parquet").exists():
                 continue
             (place / "none").mkdir(parents=True, exist_ok=True)
-            write_params(place, {**upstream, "split.fold": fold, **SETTINGS[name]})
+            write_params(place, {**changes, "split.fold": fold})
             for stage in OF_A_FOLD:
-                run_stage(stage, place)
+                run_stage(stage, place, paths)
 
 
 def read(folder: Path, name: str) -> dict[str, pd.DataFrame]:
@@ -179,14 +195,14 @@ def calibration(rows: pd.DataFrame, targets: np.ndarray) -> str:
     return f"{calibration_error(probabilities, targets):.3f}; {chance}"
 
 
-def nuisance_odds(folder: Path, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
-    """The log-odds for the test clips of the confound baseline, which learns from each fold's other clips."""
+def nuisance_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
+    """The log-odds for the test clips of the confound baseline, which learns from the other clips of a run's folds."""
     index = read_index(folder / "waveforms")
     table = nuisance_table(index, Parts(folder / "waveforms", index))
     table.index = index["clip_id"]
     found = np.empty((len(test), len(classes)))
     for fold in range(FOLDS):
-        splits = pd.read_parquet(place_of(folder, DEFAULT, fold) / "splits.parquet")
+        splits = pd.read_parquet(place_of(folder, name, fold) / "splits.parquet")
         learnt = splits[splits["split"].isin(["train", "valid"])]
         rows = (test["fold"] == fold).to_numpy()
         classifier = fit_classifier(table.loc[learnt["clip_id"]], learnt["label"], SEED)
@@ -194,10 +210,10 @@ def nuisance_odds(folder: Path, test: pd.DataFrame, classes: list[str]) -> np.nd
     return found
 
 
-def print_table(folder: Path, names: list[str]) -> None:
+def print_table(folder: Path, names: list[str], base_name: str) -> None:
     """A row a setting, as Markdown, then a row of the confound baseline; runs that are not all there are left out."""
-    base = read(folder, DEFAULT)
-    params = yaml.safe_load((place_of(folder, DEFAULT, 0) / "params.yaml").read_text())
+    base = read(folder, base_name)
+    params = yaml.safe_load((place_of(folder, base_name, 0) / "params.yaml").read_text())
     target, classes = params["score"]["target"], sorted(params["ingest"]["classes"])
     folds = {split: Folds(base[split], classes) for split in ("valid", "test")}
     odds_of_base = {split: log_odds_of(probabilities_of(base[split]).to_numpy()) for split in folds}
@@ -206,8 +222,8 @@ def print_table(folder: Path, names: list[str]) -> None:
     counts = ", ".join(f"{clips} {label} of {speakers}" for label, clips, speakers in voices.itertuples())
     print(f"{len(test)} test clips over {FOLDS} folds: {counts} speakers")
     print(
-        "| setting | valid AUC | less default | test AUC | less default | test balanced accuracy | ECE; by chance "
-        f"| refused; of {target} | error of answered; of all | compare: {', '.join(HIGHER_IS_BETTER)} |",
+        f"| setting | valid AUC | less {base_name} | test AUC | less {base_name} | test balanced accuracy "
+        f"| ECE; by chance | refused; of {target} | error of answered; of all | compare: {', '.join(HIGHER_IS_BETTER)} |",
         f"|{'---|' * 10}",
         sep="\n",
     )
@@ -221,9 +237,9 @@ def print_table(folder: Path, names: list[str]) -> None:
         for split, of_split in folds.items():
             rows = runs[split]
             if not rows["clip_id"].equals(base[split]["clip_id"]):
-                sys.exit(f"{name}: other {split} clips than {DEFAULT}")
+                sys.exit(f"{name}: other {split} clips than {base_name}")
             odds = log_odds_of(probabilities_of(rows).to_numpy())
-            cells += of_split.beside(odds, None if name == DEFAULT else odds_of_base[split])
+            cells += of_split.beside(odds, None if name == base_name else odds_of_base[split])
         rows = runs["test"]
         found = compare(test, rows, RESAMPLES, SEED)["metrics"]
         refused = evaluate_refusal(rows, target)
@@ -233,19 +249,21 @@ def print_table(folder: Path, names: list[str]) -> None:
             calibration(rows, folds["test"].targets),
             f"{refused['refused']:.0%}; {refused['natives_refused']:.0%}",
             f"{'-' if error is None else format(error, '.1%')}; {refused['error_of_all']:.1%}",
-            "" if name == DEFAULT else ", ".join(row["verdict"] for row in found.values()),
+            "" if name == base_name else ", ".join(row["verdict"] for row in found.values()),
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    alone = folds["test"].beside(nuisance_odds(folder, test, classes), odds_of_base["test"])
+    alone = folds["test"].beside(nuisance_odds(folder, base_name, test, classes), odds_of_base["test"])
     print(f"| confound baseline | | | {' | '.join(alone)} | | | | | |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("releases", type=Path)
-    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=list(SETTINGS), metavar="NAME")
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, default=[], metavar="NAME")
+    parser.add_argument("--base", choices=SETTINGS, default=DEFAULT, metavar="NAME")
     parser.add_argument("--classes", nargs="+", default=["french=fr", "english=en"], metavar="NAME=LOCALE")
     parser.add_argument("--folder", type=Path, help="where the runs are kept (default: a temporary folder)")
+    parser.add_argument("--trunks", type=Path, help="what benchmarks.trunks has made")
     parser.add_argument("--table", action="store_true", help="print what there is, and run nothing")
     args = parser.parse_args()
     classes = {name: {"locale": locale} for name, _, locale in (pair.partition("=") for pair in args.classes)}
@@ -253,9 +271,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
+        names = args.only or [name for name in SETTINGS if name not in OF_SMALL_TRUNKS]
+        names = [args.base, *(name for name in names if name != args.base)]
+        if args.trunks is None and (lacking := [name for name in names if name in OF_SMALL_TRUNKS]):
+            parser.error(f"{lacking[0]} needs --trunks")
         if not args.table:
-            run_all(folder, [DEFAULT, *(name for name in args.only if name != DEFAULT)], upstream)
-        print_table(folder, args.only)
+            run_all(folder, names, upstream, args.trunks and args.trunks.resolve())
+        print_table(folder, names, args.base)
 
 
 if __name__ == "__main__":
