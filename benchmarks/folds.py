@@ -3,10 +3,10 @@
     python -m benchmarks.folds RELEASES [--only NAME ...] [--base NAME] [--classes NAME=LOCALE ...] [--folder FOLDER]
                                [--trunks FOLDER] [--table]
 
-Every setting of `SETTINGS` is run once a fold, by the project's own stages with the project's params.yaml, in FOLDER
-(default: a temporary one), and compared with the default, or another --base, on the same clips. Runs that are complete
-in FOLDER are not repeated, and with --table nothing is run at all. `benchmarks.settings` does such things in DVC's
-queue; here all runs share one process's imports and one decoding.
+Every setting of `benchmarks.settings` is run once a fold, by the project's own stages with the project's params.yaml,
+in FOLDER (default: a temporary one), and compared with the default, or another --base, on the same clips. Runs that are
+complete in FOLDER are not repeated, and with --table nothing is run at all. `benchmarks.settings` has DVC's queue do
+it; here all runs share one process's imports and one decoding.
 
 Choose by the columns of the validation clips. Those of the test clips say what a choice is worth.
 """
@@ -35,47 +35,11 @@ from accent.parts import Parts, read_index
 from accent.ranking import roc_auc
 from accent.revisions import probabilities_of
 from accent.selective import evaluate_refusal
+from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
 from benchmarks.usage import ROOT
 
-FOLDS, RESAMPLES, SEED = 5, 1000, 1
-DEFAULT = "default"
-ALL = {
-    "train.trunk": str(ROOT / "models" / "trunk"),
-    "split.folds": FOLDS,
-    "evaluate.resamples": 20,  # not the intervals of this table
-    "evaluate.second_source": "none",  # an empty folder
-}
-NO_AUGMENTATION = {
-    f"train.augment.{name}": 0 for name in ("level_db", "tilt_db", "lowpass", "noise_db", "time_mask", "frequency_mask")
-}
-SETTINGS: dict[str, dict] = {
-    DEFAULT: {},  # the last layer alone, as in params.yaml
-    "fine-tuned": {"train.freeze_epochs": 1},
-    "fine-tuned, learning rate 0.003": {"train.freeze_epochs": 1, "train.learning_rate": 0.003},
-    "fine-tuned, batches of 64": {"train.freeze_epochs": 1, "train.batch_size": 64},
-    "another seed": {"train.seed": 2},
-    "21 epochs": {"train.epochs": 21},
-    "windows of 1 s": {"train.window_seconds": 1.0},
-    "windows of 2.5 s": {"train.window_seconds": 2.5},
-    "batches of 64": {"train.batch_size": 64},
-    "learning rate 0.03": {"train.learning_rate": 0.03},
-    "batches of 64, learning rate 0.03": {"train.batch_size": 64, "train.learning_rate": 0.03},
-    "10 windows a clip": {"train.windows_per_clip": 10},
-    "no augmentation": NO_AUGMENTATION,
-    "no level": {"train.augment.level_db": 0},
-    "no tilt": {"train.augment.tilt_db": 0},
-    "no low-pass": {"train.augment.lowpass": 0},
-    "no noise": {"train.augment.noise_db": 0},
-    "no masks": {"train.augment.time_mask": 0, "train.augment.frequency_mask": 0},
-    "warped bands and time": {"train.augment.frequency_warp": 0.1, "train.augment.time_warp": 0.2},
-    "test windows every 0.25 s": {"train.window_hop_seconds": 0.25},
-    "random weights": {"train.weights": "none"},
-    # With --trunks, what benchmarks.trunks has made; named by --only, and by --base.
-    "small trunk": {"train.trunk": "width-32"},
-    "small trunk, width 64": {"train.trunk": "width-64", "train.width": 64},
-    "small trunk, up to 8,000 Hz": {"train.trunk": "fmax-8000", "spectrogram.fmax_hz": 8000},
-}
-OF_SMALL_TRUNKS = [name for name, changes in SETTINGS.items() if "train.trunk" in changes]
+RESAMPLES, SEED = 1000, 1
+FIXED = {"train.trunk": str(ROOT / "models" / "trunk"), "evaluate.second_source": "none"}  # the latter: an empty folder
 STAGES = {
     "ingest": "EXCLUSIONS clips",
     "decode": "clips waveforms",
@@ -90,7 +54,7 @@ PREPARING, OF_A_FOLD = ("ingest", "decode"), ("split", "train", "evaluate")
 def write_params(folder: Path, changes: dict) -> None:
     """The project's params.yaml with these changes (dotted names), in `folder`."""
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for name, value in {**ALL, **changes}.items():
+    for name, value in {**FIXED, **ALL, **changes}.items():
         *sections, last = name.split(".")
         place = params
         for section in sections:
@@ -221,9 +185,10 @@ def print_table(folder: Path, names: list[str], base_name: str) -> None:
     voices = test.groupby("label")["client_id"].agg(["size", "nunique"])
     counts = ", ".join(f"{clips} {label} of {speakers}" for label, clips, speakers in voices.itertuples())
     print(f"{len(test)} test clips over {FOLDS} folds: {counts} speakers")
+    metrics = ", ".join(HIGHER_IS_BETTER)
     print(
         f"| setting | valid AUC | less {base_name} | test AUC | less {base_name} | test balanced accuracy "
-        f"| ECE; by chance | refused; of {target} | error of answered; of all | compare: {', '.join(HIGHER_IS_BETTER)} |",
+        f"| ECE; by chance | refused; of {target} | error of answered; of all | compare: {metrics} |",
         f"|{'---|' * 10}",
         sep="\n",
     )
@@ -271,7 +236,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        names = args.only or [name for name in SETTINGS if name not in OF_SMALL_TRUNKS]
+        names = args.only or [name for name in SETTINGS if name not in (*OF_SMALL_TRUNKS, *OTHER_RELEASES)]
         names = [args.base, *(name for name in names if name != args.base)]
         if args.trunks is None and (lacking := [name for name in names if name in OF_SMALL_TRUNKS]):
             parser.error(f"{lacking[0]} needs --trunks")
