@@ -1,13 +1,13 @@
 """Selection of the clips that take part: one row a clip, with its class. A draw does not depend on the other clips."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
 
 from accent.core.errors import UNPRINTABLE, InputError
 from accent.core.params import Fraction, Seed, params
@@ -52,6 +52,31 @@ class IngestParams:
     def labels(self, rows: pd.DataFrame) -> pd.Series:
         """The class name of each row, "" for none; with `classes: all` it is the locale."""
         return rows["locale"] if EVERY in self.classes else assign_classes(rows, self.classes, "ingest.classes")
+
+
+@params
+class Bar:
+    """What a test has to show before a model gives verdicts; the last two are lower ends of the 95% intervals."""
+
+    min_speakers: NonNegativeInt
+    min_roc_auc: Fraction
+    min_balanced_accuracy: Fraction
+
+
+@params
+class EvaluateParams:
+    resamples: PositiveInt
+    seed: Seed
+    probes: dict[str, ClassFilter] = Field(default_factory=dict)
+    second_source: Path
+    second_source_clips: PositiveInt
+    bar: Bar
+
+
+def check_names(classes: Collection[str], probes: Collection[str]) -> None:
+    """Raise `InputError` where a probe has the name of a class: their clips are told apart by it."""
+    if both := sorted(set(classes) & set(probes)):
+        raise InputError(f"params.yaml: evaluate.probes.{both[0]}: a class has that name too. Give the probe another")
 
 
 def select_clips(

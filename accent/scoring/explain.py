@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from accent.audio.waveform import SAMPLE_RATE
 from accent.audio.windows import even_windows
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, clip_logits, window_logits
 
 STEPS = 8  # of the integral; 16 named no better cells, 4 leave a larger gap between the sum and the score
