@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -212,6 +213,11 @@ def test_there_are_commands() -> None:
     programs = {command.words[0] for command in COMMANDS}
     assert {"python", "accent", "make", "dvc"} <= programs
     assert len(COMMANDS) > 40
+
+
+def test_the_package_installs_the_command() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "accent" in project.get("scripts", {})
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
