@@ -23,9 +23,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from tqdm import tqdm
-
-from accent.compare import HIGHER_IS_BETTER, compare, verdict
 from accent.errors import run
 from accent.intervals import speaker_intervals
 from accent.log_odds import log_odds_of
@@ -35,6 +32,9 @@ from accent.parts import Parts, read_index
 from accent.ranking import roc_auc
 from accent.revisions import probabilities_of
 from accent.selective import evaluate_refusal
+from tqdm import tqdm
+
+from accent.compare import HIGHER_IS_BETTER, compare, verdict
 from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
 from benchmarks.usage import ROOT
 

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-
 from accent.errors import run
+
 from benchmarks.usage import ROOT, stage_usage
 
 WORKER = """
