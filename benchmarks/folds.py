@@ -25,14 +25,15 @@ import pandas as pd
 import yaml
 from tqdm import tqdm
 
+from accent.common_voice import FEMALE, MALE, gender_of
 from accent.compare import HIGHER_IS_BETTER, compare, verdict
 from accent.errors import run
-from accent.intervals import speaker_intervals
+from accent.intervals import say_interval, speaker_intervals
 from accent.log_odds import log_odds_of
 from accent.metrics import calibration_error, ece_by_chance
 from accent.nuisance import fit_classifier, log_odds, nuisance_table
 from accent.parts import Parts, read_index
-from accent.ranking import roc_auc
+from accent.ranking import auc, roc_auc
 from accent.revisions import probabilities_of
 from accent.selective import evaluate_refusal
 from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
@@ -174,6 +175,29 @@ def nuisance_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str
     return found
 
 
+def print_genders(folder: Path, test: pd.DataFrame, target: str) -> None:
+    """Whether the score tells women from men within each class, and the classes apart within each gender."""
+    genders = read_index(folder / "waveforms").set_index("clip_id")["gender"].map(gender_of)
+    test = test.assign(gender=genders.loc[test["clip_id"]].to_numpy())
+    questions = [("gender", FEMALE, "label", label) for label in sorted(test["label"].unique())]
+    questions += [("label", target, "gender", gender) for gender in (FEMALE, MALE)]
+    for what, positive, within, value in questions:
+        rows = test[(test[within] == value) & test["gender"].isin([FEMALE, MALE])]
+        score = rows[f"probability_{target}"].to_numpy()
+        strata = (rows[what] == positive).to_numpy()
+        interval = speaker_intervals(
+            lambda drawn, of=strata, by=score: {"auc": auc(of[drawn], by[drawn])},
+            rows["client_id"],
+            strata,
+            RESAMPLES,
+            SEED,
+        )["auc"]
+        print(
+            f"{value}: AUC of {positive} against the others {auc(strata, score):.3f} {say_interval(interval)}, "
+            f"{strata.sum()} clips against {(~strata).sum()}"
+        )
+
+
 def print_table(folder: Path, names: list[str], base_name: str) -> None:
     """A row a setting, as Markdown, then a row of the confound baseline; runs that are not all there are left out."""
     base = read(folder, base_name)
@@ -219,6 +243,7 @@ def print_table(folder: Path, names: list[str], base_name: str) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     alone = folds["test"].beside(nuisance_odds(folder, base_name, test, classes), odds_of_base["test"])
     print(f"| confound baseline | | | {' | '.join(alone)} | | | | | |")
+    print_genders(folder, test, target)
 
 
 def main() -> None:
