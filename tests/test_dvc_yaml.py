@@ -76,6 +76,12 @@ def test_a_stage_s_deps_are_its_code_and_its_params_are_what_it_reads(name):
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_every_stage_has_a_line_that_introduces_it(name):
+    assert STAGES[name]["desc"][0].isupper()
+    assert len(STAGES[name]["desc"]) < 80  # where `dvc stage list` cuts it off
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_every_path_of_a_command_is_a_dep_or_an_out(name):
     stage = STAGES[name]
     words = shlex.split(stage["cmd"])

@@ -15,6 +15,8 @@ from accent.core.tables import read_frame, read_table, write_table
 from accent.corpus.recordings import draw_audio, read_recordings
 from tests.faults import DAMAGE, Kills, Project, advice, command_of, damaged_parts, flip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):

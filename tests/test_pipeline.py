@@ -11,6 +11,8 @@ import yaml
 
 from tests.helpers import ROOT, TINY, commit, copy_project, run, set_params, write_release
 
+pytestmark = pytest.mark.slow
+
 FIRST_STAGES = ("ingest", "decode", "spectrogram", "split")
 
 
