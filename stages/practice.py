@@ -12,7 +12,7 @@ from accent.core.outputs import output_folder, write_json
 from accent.core.params import load_params
 from accent.evaluation.practice import PracticeParams, find_recordings, summarise
 from accent.scoring.picture import draw_levels
-from accent.scoring.reference import HIGH, LOW
+from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW
 from accent.scoring.scorer import UNSURE, Scorer
 
 COLUMNS = [
@@ -64,7 +64,7 @@ def main() -> None:
     native = scorer.reference.native_log_odds
     with output_folder(args.pictures) as partial:
         table.to_csv(partial / "recordings.csv", index=False)
-        figure = draw_levels(heard, params.levels, (native[LOW], native[HIGH]), target)
+        figure = draw_levels(heard, params.levels, (native[NATIVE_LOW], native[NATIVE_HIGH]), target)
         figure.savefig(partial / "levels.png", facecolor="white")
     write_json(args.metrics, metrics)
     means = ", ".join(f"{level} {mean:.2f}" for level, mean in metrics["mean_probability"].items())

@@ -14,10 +14,10 @@ from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.audio.waveform import AudioParams, decode_clip
 from accent.core.errors import InputError
 from accent.network.model import ModelCard, build_model, load_model, save_model, window_logits
+from accent.network.typicality import COUNT, Typicality
 from accent.page.export import Ear, describe, export_graph
 from accent.scoring.reference import Fitness, Reference, save_reference
 from accent.scoring.refusal import ScoreParams
-from accent.scoring.typicality import COUNT, Typicality
 from tests.helpers import ROOT, run, sample_clips
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.2, max_seconds=30.0)

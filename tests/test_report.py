@@ -17,8 +17,7 @@ import soundfile as sf
 from playwright.sync_api import Locator, Page, sync_playwright
 
 from accent.core.errors import InputError
-from accent.evaluation.curves import draw_loss, draw_risk_coverage, draw_roc
-from accent.evaluation.plot_data import confusion, roc
+from accent.evaluation.curves import confusion, draw_loss, draw_risk_coverage, draw_roc, roc
 from accent.report import clips as report
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
 from stages.report import main
@@ -341,7 +340,7 @@ def a_page(predictions) -> dict:
     audio = io.BytesIO()
     sf.write(audio, np.zeros(1600), 16000, format="WAV")
     figure = draw_loss({"training": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})})
-    measures = dict.fromkeys(report.MEASURES, 1.0) | {"up_votes": 2, "down_votes": 0}
+    measures = dict.fromkeys(report.SHOWN, 1.0) | {"up_votes": 2, "down_votes": 0}
     metadata = dict.fromkeys(["sentence", "accents", "gender", "age", "locale", "source_codec"], "")
     chosen = choose_clips(predictions[:6], classes, 1).to_dict("records")
     numbers = dict.fromkeys(["roc_auc", "balanced_accuracy", "accuracy", "eer", "ece", "ece_uncalibrated"], 0.5)
@@ -405,7 +404,7 @@ def test_metadata_that_says_nothing_is_left_out(a_page):
 def test_a_file_s_name_is_not_shown_as_a_sentence(a_page, sentence, says):
     clip = a_page["cards"][0] | {"sentence": sentence}
     figure = draw_loss({"training": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})})
-    assert make_card(clip | dict.fromkeys(report.MEASURES, 1.0), b"", figure, 0.0, 0.1)["says"] == says
+    assert make_card(clip | dict.fromkeys(report.SHOWN, 1.0), b"", figure, 0.0, 0.1)["says"] == says
 
 
 def test_the_ticks_of_a_curve_of_errors_are_the_percents_that_they_say():

@@ -15,9 +15,9 @@ from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.audio.waveform import FULL_SCALE, AudioParams, Recording, mix, trim
 from accent.audio.windows import even_starts
 from accent.network.model import ModelCard
-from accent.scoring.refusal import MEASURES, UNPROVEN, Refusal, ScoreParams, refusal
+from accent.network.typicality import COUNT, Typicality, clip_features
+from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, ScoreParams, refusal
 from accent.scoring.scorer import merge_measures
-from accent.scoring.typicality import COUNT, Typicality, clip_features
 from tests.helpers import sample_clips
 from tests.web import WEB, Signal, as_floats, as_text, node, packages
 
@@ -186,7 +186,7 @@ def test_refusals_agree(signal):
     found = signal(*(["refusal", *case, asdict(LIMITS)] for case in cases))
     kinds = set()
     for (given, distance, probability), result in zip(cases, found, strict=True):
-        expected = refusal({name: given[name] for name in MEASURES}, distance, probability, LIMITS)
+        expected = refusal({name: given[name] for name in QUALITY}, distance, probability, LIMITS)
         assert result == (expected and expected._asdict())
         kinds.add(expected and expected.kind)
     assert len(kinds) == 9  # every reason of a take, and none

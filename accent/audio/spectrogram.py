@@ -21,6 +21,14 @@ class SpectrogramParams:
     fmax_hz: Annotated[float, Field(gt=0, le=SAMPLE_RATE / 2)]
     range_db: PositiveFloat
 
+    def seconds_of(self, frames: int | np.ndarray) -> float | np.ndarray:
+        """The time of so many frames."""
+        return frames * self.hop_length / SAMPLE_RATE
+
+    def frames_in(self, seconds: float) -> int:
+        """Frames in a window of so many seconds, at least one."""
+        return max(round(seconds * SAMPLE_RATE / self.hop_length), 1)
+
     def __post_init__(self) -> None:
         if self.fmin_hz >= self.fmax_hz:
             raise ValueError(f"fmin_hz ({self.fmin_hz:g}) must be below fmax_hz ({self.fmax_hz:g})")

@@ -25,7 +25,7 @@ MIME_TYPES = {"MP3": "audio/mpeg", "OGG": "audio/ogg", "WAV": "audio/wav", "WAVE
 UNKNOWN_TYPE = "application/octet-stream"  # browsers then look at the content themselves (HTML, "MIME types")
 OTHERS = ("verdict", "interval", "clips_of", "speakers_of")  # that have no column in a table
 FILE_NAME = re.compile(r"[a-z0-9 ]*")  # the sample's prompts have the names of their files for sentences
-MEASURES = {  # column: name, unit, by what it is multiplied, decimals
+SHOWN = {  # column: name, unit, by what it is multiplied, decimals
     "probability": ("probability", "%", 100, 1),
     "duration_s": ("duration", "s", 1, 1),
     "speech_s": ("speech", "s", 1, 1),
@@ -108,7 +108,7 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
         "says": "" if FILE_NAME.fullmatch(clip["sentence"] or "") else clip["sentence"],
         "measures": {
             column: round(float(clip[column]) * factor, decimals) + 0.0  # no -0
-            for column, (_, _, factor, decimals) in MEASURES.items()
+            for column, (_, _, factor, decimals) in SHOWN.items()
         },
         "audio": data_uri(audio, audio_type(audio)),
         "picture": shaded_picture(figure),
@@ -118,7 +118,7 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
 
 
 def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, int]]:
-    """Clips by actual and predicted class, from the rows of `accent.evaluation.plot_data.confusion`."""
+    """Clips by actual and predicted class, from the rows of `accent.evaluation.curves.confusion`."""
     counts = pd.crosstab(rows["actual"], rows["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
     return counts.astype(int).T.to_dict()
 
@@ -182,7 +182,7 @@ def render(**page: object) -> str:
     html = environment.get_template("report.html").render(
         **page,
         beside=beside,
-        measures={name: it for name, it in MEASURES.items() if len(votes) > 1 or not name.endswith("_votes")},
+        measures={name: it for name, it in SHOWN.items() if len(votes) > 1 or not name.endswith("_votes")},
         votes_differ=len(votes) > 1,  # else they say nothing
         box=CLIP_BOX,
         script=script,

@@ -91,7 +91,7 @@ def draw_spectrogram(
     axes: Axes, spectrogram: np.ndarray, card: ModelCard, start_s: float = 0.0, added: np.ndarray | None = None
 ) -> None:
     """A spectrogram (frames, n_mels) in grey; over it, in colour, the cells that speak for (blue) and against."""
-    step = card.spectrogram.hop_length / SAMPLE_RATE
+    step = card.spectrogram.seconds_of(1)
     extent = (start_s, start_s + len(spectrogram) * step, 0, spectrogram.shape[1])
     axes.imshow(spectrogram.T, origin="lower", aspect="auto", cmap="gray_r", extent=extent, alpha=0.9)
     if added is not None:

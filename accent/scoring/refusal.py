@@ -1,12 +1,15 @@
 """When the scorer says that it cannot tell: the reasons, their thresholds, and what to do about each."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeFloat
 
+from accent.core.errors import InputError
 from accent.core.params import Fraction, params
 
-MEASURES = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
 UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
 REASONS = {
@@ -36,6 +39,11 @@ class ScoreParams:
     typical_quantile: Annotated[float, Field(gt=0, le=1)]
     min_confidence: Fraction
 
+    def check_target(self, classes: Sequence[str], where: Path | str) -> None:
+        """Raise `InputError` where the target is none of a model's classes."""
+        if self.target not in classes:
+            raise InputError(f"{where}: score.target: no class {self.target!r}. The model's: {', '.join(classes)}")
+
 
 class Refusal(NamedTuple):
     """Why a take is not judged: what was found, and what would be needed."""
@@ -56,7 +64,7 @@ def refusal(measures: dict, unlikeness: float, probability: float | None, params
     multiple of the one that is still allowed; `probability` is that of the target class, None where no window could be
     heard.
     """
-    speech, snr, clipped, bandwidth = (measures[name] for name in MEASURES)
+    speech, snr, clipped, bandwidth = (measures[name] for name in QUALITY)
     if not speech:
         return Refusal("silent")
     if speech < params.min_speech_seconds:

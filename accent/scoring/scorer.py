@@ -17,11 +17,11 @@ from scipy.special import expit, softmax
 from accent.audio.spectrogram import log_mel
 from accent.audio.waveform import SAMPLE_RATE, Recording, count_clipped, read_pieces, too_little, trim
 from accent.core.errors import CutOff, InputError, Reject
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, load_model, window_logits
-from accent.scoring.reference import HIGH, LOW, Fitness, Reference, load_reference
+from accent.network.typicality import COUNT, clip_features
+from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW, Fitness, Reference, load_reference
 from accent.scoring.refusal import UNPROVEN, Refusal, refusal
-from accent.scoring.typicality import COUNT, clip_features
 
 UNSURE = "unsure"
 BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
@@ -89,9 +89,7 @@ class Scorer:
         reference = load_reference(Path(model_dir))
         if reference.weights_sha256 != card.weights_sha256:
             raise InputError(f"{model_dir}: reference.json is of another model. Run 'dvc repro evaluate'")
-        if reference.score.target not in card.classes:
-            target, classes = reference.score.target, ", ".join(card.classes)
-            raise InputError(f"{model_dir}: score.target: no class {target!r}. The model's: {classes}")
+        reference.score.check_target(card.classes, model_dir)
         return cls(model, card, reference)
 
     def pieces(self, take: Path | str | bytes | np.ndarray, warnings: list[str] | None = None) -> Iterator[Piece]:
@@ -173,7 +171,7 @@ class Scorer:
         return one_against_rest(logits / self.card.temperature, self.target)
 
     def _windows(self, piece: Piece, starts: np.ndarray, logits: np.ndarray) -> list[Window]:
-        frame = self.card.spectrogram.hop_length / SAMPLE_RATE
+        frame = self.card.spectrogram.seconds_of(1)
         begins = piece.start_s + starts * frame
         ends = np.minimum(begins + self.card.window * frame, piece.start_s + len(piece.waveform) / SAMPLE_RATE)
         values = zip(begins, ends, expit(self.log_odds(logits)), strict=True)
@@ -184,8 +182,8 @@ class Scorer:
     ) -> Score:
         name, native, fitness = self.reference.score.target, self.reference.native_log_odds, self.reference.fitness
         found = {
-            "native_low": float(expit(native[LOW])),
-            "native_high": float(expit(native[HIGH])),
+            "native_low": float(expit(native[NATIVE_LOW])),
+            "native_high": float(expit(native[NATIVE_HIGH])),
             "speech_s": measures["speech_s"],
             "measures": measures,
             "windows": windows,

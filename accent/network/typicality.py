@@ -5,7 +5,6 @@ Independent of the network, which has never heard anything but speech and is as 
 
 import numpy as np
 
-from accent.audio.waveform import SAMPLE_RATE
 from accent.audio.windows import even_windows
 from accent.core.params import params
 from accent.network.model import ModelCard
@@ -38,7 +37,7 @@ class Typicality:
 def clip_features(spectrogram: np.ndarray, card: ModelCard) -> np.ndarray:
     """The `window_features` (windows, count) of a spectrogram's windows, as the model hears them."""
     _, windows = even_windows(spectrogram, card.window, card.window_hop)
-    return window_features(windows[:, 0], card.spectrogram.hop_length / SAMPLE_RATE)
+    return window_features(windows[:, 0], card.spectrogram.seconds_of(1))
 
 
 def window_features(windows: np.ndarray, frame_seconds: float) -> np.ndarray:

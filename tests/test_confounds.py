@@ -9,18 +9,17 @@ from scipy.special import log_softmax
 from sklearn.metrics import roc_auc_score
 
 from accent.core.parts import Parts, read_index
-from accent.evaluation.metrics import evaluate_scores
-from accent.evaluation.nuisance import (
+from accent.evaluation.confounds import (
+    confound_table,
     fit_classifier,
     gender_of,
     log_odds,
     metadata_table,
     noise_floor,
-    nuisance_table,
     permutation_importance,
 )
-from accent.evaluation.ranking import auc, roc_auc
-from accent.network.log_odds import log_odds_of
+from accent.evaluation.metrics import auc, evaluate_scores, roc_auc
+from accent.network.calibration import log_odds_of
 
 
 def noise_between(low: float, high: float, seconds: float = 2) -> np.ndarray:
@@ -60,7 +59,7 @@ def test_the_words_of_all_releases_for_a_gender_are_read_as_the_same():
 def test_tables_are_numbers_a_row_a_clip(trained):
     folder = trained / "data" / "waveforms"
     rows = read_index(folder)[:6].assign(source_codec=["MP3", "MP3", "OPUS", "MP3", "OPUS", "MP3"])
-    table = nuisance_table(rows, Parts(folder, rows))
+    table = confound_table(rows, Parts(folder, rows))
     assert len(table) == 6
     assert list(table["source_codec:OPUS"]) == [0, 0, 1, 0, 1, 0]
     assert sum(table.columns.str.startswith("noise_floor:")) == 8
