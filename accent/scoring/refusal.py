@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat
 from accent.core.params import Fraction, params
 
 MEASURES = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+TOO_CLOSE = "too close to call"
 UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
 ENGLISH = {
@@ -21,7 +22,7 @@ ENGLISH = {
     "telephone line or headset in telephone mode",
     "unlike speech": "unlike the speech that it knows, {found:.1f} times as far as allowed: record one voice, without "
     "music or other sounds",
-    "too close to call": "too close to call: record more, or another sentence",
+    TOO_CLOSE: "too close to call: record more, or another sentence",
     UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
 }
 FRENCH = {
@@ -35,7 +36,7 @@ FRENCH = {
     "sans ligne téléphonique ni casque en mode téléphone",
     "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
     "enregistrez une seule voix, sans musique ni autre bruit",
-    "too close to call": "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
+    TOO_CLOSE: "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
     UNPROVEN: "non éprouvé : rien ne montre que ce modèle distingue les classes : entraînez-le sur plus de voix",
 }
 
@@ -86,5 +87,5 @@ def refusal(measures: dict, unlikeness: float, probability: float | None, params
     if unlikeness > 1:
         return Refusal("unlike speech", unlikeness, 1.0)
     if max(probability, 1 - probability) < params.min_confidence:
-        return Refusal("too close to call")
+        return Refusal(TOO_CLOSE)
     return None
