@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 REQUIREMENTS = requirements.txt requirements-numerics.txt constraints.txt
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
-.PHONY: help install install-pretrain repro pretrain practice app test lint benchmark
+.PHONY: help install install-pretrain repro pretrain practice web app test lint benchmark
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,8 +34,25 @@ pretrain: install-pretrain ## make the trunk from unlabelled speech and a teache
 practice: install ## score the recordings in data/practice with the trained model
 	$(RUN) dvc repro --single-item practice
 
-app: install ## serve the learner's page at http://127.0.0.1:7860
-	$(RUN) python -m accent.app
+# The page is built again when the model or a source of it has changed.
+WEB_MODEL = web/model/ear.json
+WEB_PAGE = web/dist/sw.js
+WEB_SOURCES = $(shell find web/src web/static -type f) web/index.html web/build.mjs
+
+web: $(WEB_PAGE) ## build the learner's page into web/dist, for any static host (needs Node.js 18 or newer)
+
+$(WEB_MODEL): models/accent.json models/reference.json metrics/evaluation.json $(wildcard accent/page/export*.py) | install
+	$(RUN) python -m accent.page.export models metrics/evaluation.json $(@D)
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	@command -v npm > /dev/null || { echo "error: no npm on this machine, which the page is built with. Install Node.js 18 or newer" >&2; exit 1; }
+	cd web && npm ci --no-audit --no-fund
+
+$(WEB_PAGE): $(WEB_MODEL) web/node_modules/.package-lock.json $(WEB_SOURCES)
+	cd web && node build.mjs
+
+app: web ## build the learner's page if need be, and serve it at http://127.0.0.1:7860
+	$(RUN) python -m accent.page.serve
 
 lint: install ## check style and format with ruff
 	$(RUN) ruff check .
@@ -49,3 +66,5 @@ benchmark: install ## measure the speed claims of the README (installs the peers
 	$(RUN) python -m benchmarks.audio
 	$(RUN) python -m benchmarks.training
 	$(RUN) python -m benchmarks.score
+	$(MAKE) web
+	$(RUN) python -m benchmarks.page

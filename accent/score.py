@@ -24,7 +24,7 @@ from accent.core.errors import InputError, Reject, printable, run
 from accent.core.outputs import output_file
 from accent.grading.grade import ELSEWHERE
 from accent.grading.reading import split_words
-from accent.scoring.reference import HIGH, LOW
+from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW
 from accent.scoring.refusal import UNPROVEN
 from accent.scoring.scorer import UNSURE, Score, Scorer, Window
 
@@ -189,7 +189,7 @@ def print_scale(scorer: Scorer, console: Console) -> None:
             "seconds of speech; in brackets, the grade's own 95% range."
         )
     else:
-        low, high = (scorer.reference.native_probability(percent) for percent in (LOW, HIGH))
+        low, high = (scorer.reference.native_probability(percent) for percent in (NATIVE_LOW, NATIVE_HIGH))
         text = (
             f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}. Probabilities are for equal "
             "shares of the classes."

@@ -21,9 +21,9 @@ from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
 from accent.core.params import load_params
 from accent.core.tables import read_frame
-from accent.corpus.probes import EvaluateParams
+from accent.corpus.selection import EvaluateParams
 from accent.evaluation.intervals import say_interval, speaker_intervals
-from accent.evaluation.ranking import auc
+from accent.evaluation.metrics import auc
 from accent.scoring.refusal import ScoreParams
 from accent.training.learner import TrainParams
 from benchmarks.audio import the_experiment

@@ -16,7 +16,7 @@ from accent.core.params import load_params
 from accent.core.parts import read_index
 from accent.core.tables import read_frame
 from accent.corpus.recordings import draw_audio
-from accent.evaluation.audit import AuditParams
+from accent.evaluation.confounds import AuditParams
 from accent.evaluation.robustness import score_changes, stability
 
 COLUMNS = ("mean_change", "p95_change", "flipped", "answered_flipped", "newly_refused")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.self_supervision RELEASES
 
-RELEASES is the folder of benchmarks.settings, whose experiments set-base-0 to 4 must be there: they give the
+RELEASES is the folder of benchmarks.settings, whose experiments set-scratch-0 to 4 must be there: they give the
 parameters, and what a row is compared with. In each fold the trunk learns a task without labels on windows of every
 clip of RELEASES (French, English, German) and of data/sample, but for those of the fold's validation and test speakers;
 then the network is trained as the base was, only from these weights instead of random ones.
@@ -150,10 +150,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="of the tasks and of the training (default: the base's)")
     args = parser.parse_args()
 
-    bases = {part: read("base", part) for part in ("valid", "test")}
-    base = dvc.api.params_show(rev=experiment("base", 0))
+    bases = {part: read("scratch", part) for part in ("valid", "test")}
+    base = dvc.api.params_show(rev=experiment("scratch", 0))
     ingest, decode, spectrogram, split, params = (
-        parse_params(base[section], cls, f"{experiment('base', 0)}: {section}")
+        parse_params(base[section], cls, f"{experiment('scratch', 0)}: {section}")
         for section, cls in {
             "ingest": IngestParams,
             "decode": DecodeParams,

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+import torch
+
 from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import read_index
@@ -22,15 +24,16 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="folder for the banks and their card")
     args = parser.parse_args()
 
+    torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
     params, ingest = load_params("bank", BankParams), load_params("ingest", IngestParams)
-    _, ear = load_ear(args.encoder)
+    ear, card = load_ear(args.encoder)
     clips = read_index(args.waveforms).merge(
         read_frame(args.splits, ["clip_id", "split"]), on="clip_id", validate="one_to_one"
     )
     labels = sorted(set(clips.loc[clips["split"] == "train", "label"]))  # with `classes: all` they are the locales
     classes = {label: ingest.classes.get(label, ClassFilter(locale=label)) for label in labels}
-    pools, made = build_pools(args.waveforms, clips, classes, args.encoder, load_shipped(args.encoder), params)
-    hashes = {"encoder_sha256": ear.weights_sha256, "shipped_sha256": ear.banks_sha256}
+    pools, made = build_pools(args.waveforms, clips, classes, ear, load_shipped(args.encoder), params)
+    hashes = {"encoder_sha256": card.weights_sha256, "shipped_sha256": card.banks_sha256}
     save_bank(args.model, pools, {**hashes, **made})
     targets = made["targets"].items()
     told = [f"{name} {reference.takes} takes of {reference.speakers} natives" for name, reference in targets]

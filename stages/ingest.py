@@ -15,8 +15,7 @@ from accent.core.params import load_params
 from accent.core.parts import count_kinds, part_name, write_rejects
 from accent.corpus.common_voice import read_releases
 from accent.corpus.exclusions import read_exclusions
-from accent.corpus.probes import EvaluateParams, check_names
-from accent.corpus.selection import IngestParams, select_clips, write_clips_part
+from accent.corpus.selection import EvaluateParams, IngestParams, check_names, select_clips, write_clips_part
 
 
 def main() -> None:

@@ -15,9 +15,8 @@ from accent.core.errors import InputError, run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
-from accent.corpus.probes import EvaluateParams
 from accent.corpus.second_source import read_clips
-from accent.corpus.selection import IngestParams
+from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.network.resnet import ResNet
 from accent.network.trunk import save_trunk
 from accent.pretraining.agreement import agreement

@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 from tqdm import tqdm
 
-from accent.audio.waveform import SAMPLE_RATE
 from accent.core.errors import run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
@@ -66,7 +65,7 @@ def main() -> None:
     ):
         added = attributions(model, card, classes.index(target), spectrogram)
         start_s = max(clip["leading_silence_s"] - card.audio.margin_seconds, 0)
-        end_s = start_s + len(spectrogram) * card.spectrogram.hop_length / SAMPLE_RATE
+        end_s = start_s + card.spectrogram.seconds_of(len(spectrogram))
         figure = draw_clip(spectrogram, card, start_s, added)
         cards.append(make_card(clip, recordings[clip["clip_id"]], figure, start_s, end_s))
 

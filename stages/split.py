@@ -8,8 +8,7 @@ from accent.core.outputs import output_file
 from accent.core.params import load_params
 from accent.core.parts import read_index
 from accent.core.tables import write_table
-from accent.corpus.probes import EvaluateParams
-from accent.corpus.selection import IngestParams
+from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.corpus.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits, shared_between_splits
 
 

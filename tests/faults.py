@@ -3,7 +3,7 @@
     python -m tests.faults [--kills 100] [--seed 1] [--only NAME ...]
 
 After each fault `dvc repro` has to complete, and `dvc.lock` and every output in it have to be those of an undisturbed
-run, byte by byte. Prints a line a fault, and at its end the table that stands in the README.
+run, byte by byte. Prints a line a fault, and at its end the table that stands in docs/robustness.md.
 """
 
 import argparse

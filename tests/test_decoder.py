@@ -262,3 +262,15 @@ def test_a_file_is_not_changed_by_reading(tmp_path):
     seconds_of(path)
     assert path.read_bytes() == data
     sf.read(io.BytesIO(data))
+
+
+@pytest.mark.parametrize("rate", [16000, 32000, 48000])
+def test_what_an_mp3_encoder_adds_at_both_ends_is_not_heard(tmp_path, rate):
+    """So that Python hears the moments at which players and browsers play them."""
+    samples = np.zeros(2 * rate, np.float32)
+    samples[rate // 2] = 0.9
+    path = tmp_path / "click.mp3"
+    sf.write(path, samples, rate)
+    decoded = np.concatenate([block[0] for block in open_audio(path).blocks])
+    assert len(decoded) == len(samples)
+    assert abs(np.abs(decoded).argmax() - rate // 2) <= 1

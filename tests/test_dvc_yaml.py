@@ -92,7 +92,7 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     lines = (ROOT / NUMERICS_FILE).read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert pinned == numerics()
-    assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "bank", "evaluate"}
+    assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "bank", "predict"}
     assert f"-r {NUMERICS_FILE}" in (ROOT / "requirements.txt").read_text().splitlines()
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 
@@ -155,7 +155,7 @@ def test_data_is_not_ignored_as_a_whole():
 
 
 def test_scoring_imports_nothing_slow_that_it_does_not_need():
-    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa", "gradio"}
+    slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa"}
     code = f"import sys, accent.score; print(sorted({slow} & {{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -7,7 +7,7 @@ import torch
 
 from accent.audio.windows import cut, even_starts
 from accent.core.parts import Parts, read_index
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import one_against_rest
 from accent.network.model import clip_logits, load_model, window_logits
 from accent.scoring.explain import Cells, LogOdds, attributions, cells_of, deletion_check, without
 from tests.helpers import TINY

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import soxr
 
+from accent.audio import duplicates
 from accent.audio.duplicates import same_recordings
 from accent.audio.fingerprint import LANDMARK, MAX_LANDMARKS, fingerprint
 from accent.audio.reencode import amplified, mp3, opus, wav
-from accent.audio.waveform import SAMPLE_RATE, decode_clip, duplicates, read_recording
+from accent.audio.waveform import SAMPLE_RATE, decode_clip, read_recording
 from accent.core.errors import Reject
 from tests.helpers import sample_clips
 from tests.test_audio import PARAMS

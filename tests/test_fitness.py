@@ -8,9 +8,8 @@ import pytest
 
 from accent.core.errors import InputError
 from accent.core.params import load_params
-from accent.corpus.probes import Bar
 from accent.corpus.second_source import is_given, read_second_source
-from accent.corpus.selection import IngestParams
+from accent.corpus.selection import Bar, IngestParams
 from accent.evaluation.fitness import judge_fitness
 from accent.score import main
 from accent.scoring.scorer import Scorer

@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import expit
 
-from accent.evaluation.group_picture import draw_subgroups
-from accent.evaluation.groups import OTHERS, UNSTATED, probe_result, subgroups
+from accent.evaluation.groups import OTHERS, UNSTATED, draw_subgroups, probe_result, subgroups
 
 
 @pytest.fixture

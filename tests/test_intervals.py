@@ -6,7 +6,7 @@ from scipy.stats import norm
 
 from accent.evaluation.compare import SAME, UNKNOWN, compare
 from accent.evaluation.intervals import MIN_SPEAKERS, say_interval, speaker_intervals, too_few_speakers
-from accent.evaluation.ranking import auc
+from accent.evaluation.metrics import auc
 from tests.test_compare import two_runs
 
 CLIPS, BETWEEN, WITHIN, APART = 6, 1.0, 1.0, 2.5  # of a speaker; spread of speakers and of clips; of the classes

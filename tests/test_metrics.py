@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.special import softmax
 
+from accent.evaluation.curves import confusion, reliability, roc, score_histogram
 from accent.evaluation.metrics import (
     calibration_error,
     ece_by_chance,
@@ -12,9 +13,7 @@ from accent.evaluation.metrics import (
     evaluate_scores,
     headline_scores,
 )
-from accent.evaluation.plot_data import confusion, reliability, roc, score_histogram
-from accent.network.calibration import fit_temperature
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import fit_temperature, one_against_rest
 
 
 def make_scores(count: int, classes: int, separation: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,9 @@ from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
 from accent.core.errors import InputError
 from accent.core.params import load_params
-from accent.corpus.probes import EvaluateParams
-from accent.corpus.selection import IngestParams
+from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.corpus.splits import SplitParams
-from accent.evaluation.audit import AuditParams
+from accent.evaluation.confounds import AuditParams
 from accent.evaluation.practice import PracticeParams
 from accent.report.clips import ReportParams
 from accent.scoring.refusal import ScoreParams

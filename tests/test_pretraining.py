@@ -18,7 +18,7 @@ from accent.audio.spectrogram import SpectrogramParams
 from accent.core.errors import InputError
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
-from accent.evaluation.ranking import auc
+from accent.evaluation.metrics import auc
 from accent.grading.encoder import Encoder, encode
 from accent.grading.store import load_ear
 from accent.network.resnet import ResNet

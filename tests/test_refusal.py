@@ -3,8 +3,9 @@ import pandas as pd
 import pytest
 
 from accent.core.params import load_params
-from accent.evaluation.selective import evaluate_refusal, risk_coverage
-from accent.scoring.refusal import ENGLISH, FRENCH, Refusal, ScoreParams, refusal
+from accent.evaluation.headline import evaluate_abstention, risk_coverage
+from accent.evaluation.predictions import Predictions
+from accent.scoring.refusal import REASONS, Refusal, ScoreParams, refusal
 from tests.helpers import ROOT
 
 PARAMS = load_params("score", ScoreParams, ROOT / "params.yaml")
@@ -35,15 +36,14 @@ def test_every_reason_has_its_limit_and_says_what_to_do(change, unlikeness, prob
     assert found.kind == kind
     assert says in found.say()
     assert ": " in found.say()
-    assert found.say(FRENCH) != found.say(ENGLISH)
 
 
 def test_no_reason_is_without_words():
-    assert {kind for kind in ENGLISH if not Refusal(kind, 1.0, 2.0).say()} == set()
+    assert {kind for kind in REASONS if not Refusal(kind, 1.0, 2.0).say()} == set()
 
 
 def test_what_refusing_costs_and_gains_is_counted():
-    predictions = pd.DataFrame(
+    table = pd.DataFrame(
         {
             "label": ["a", "a", "b", "b"],
             "predicted": ["a", "b", "b", "a"],
@@ -52,7 +52,8 @@ def test_what_refusing_costs_and_gains_is_counted():
             "probability_b": [0.1, 0.7, 0.8, 0.45],
         }
     )
-    assert evaluate_refusal(predictions, "a") == {
+    predictions = Predictions.of_table(table)
+    assert evaluate_abstention(predictions, "a") == {
         "refused": 0.5,
         "natives_refused": 0.5,
         "error_of_all": 0.5,
@@ -65,4 +66,4 @@ def test_what_refusing_costs_and_gains_is_counted():
     np.testing.assert_allclose(every["risk"], [0, 0, 1 / 3, 0.5])  # surest first: 0.9, 0.8, 0.7 (wrong), 0.55 (wrong)
     good = curves[curves["label"] == "without bad recordings"]
     np.testing.assert_allclose(good["risk"], [0, 0, 1 / 3])
-    assert evaluate_refusal(predictions.assign(refused="silent"), "a")["error_of_answered"] is None
+    assert evaluate_abstention(Predictions.of_table(table.assign(refused="silent")), "a")["error_of_answered"] is None

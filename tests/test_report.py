@@ -17,13 +17,12 @@ import soundfile as sf
 from playwright.sync_api import Locator, Page, sync_playwright
 
 from accent.core.errors import InputError
-from accent.evaluation.curves import draw_loss, draw_roc
-from accent.evaluation.plot_data import confusion, roc
+from accent.evaluation.curves import confusion, draw_loss, draw_roc, roc
+from accent.report import clips as report
 from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
-from accent.report.clips import clips as report
 from stages.report import main
+from tests.browser import CHROMIUM, FLAGS
 from tests.helpers import set_params, stage
-from tests.test_app import CHROMIUM, FLAGS
 
 HOSTILE = (
     """</script><script>window.hacked = 1</script>"><img src=x onerror="window.hacked = 2">' {{ 7 * 7 }} & "so" """
@@ -310,7 +309,7 @@ def a_page(predictions) -> dict:
     audio = io.BytesIO()
     sf.write(audio, np.zeros(1600), 16000, format="WAV")
     figure = draw_loss({"training": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})})
-    measures = dict.fromkeys(report.MEASURES, 1.0) | {"up_votes": 2, "down_votes": 0}
+    measures = dict.fromkeys(report.SHOWN, 1.0) | {"up_votes": 2, "down_votes": 0}
     metadata = dict.fromkeys(["sentence", "accents", "gender", "age", "locale", "source_codec"], "")
     chosen = choose_clips(predictions[:6], classes, 1).to_dict("records")
     numbers = dict.fromkeys(["roc_auc", "balanced_accuracy", "accuracy", "eer", "ece", "ece_uncalibrated"], 0.5)

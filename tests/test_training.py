@@ -21,11 +21,11 @@ from accent.core.errors import InputError
 from accent.core.params import load_params
 from accent.core.parts import Parts, write_part
 from accent.network.resnet import ResNet
+from accent.training import learner as training
 from accent.training.augment import AugmentParams
 from accent.training.callbacks import BatchNorm, Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, TensorSpectrogram
 from accent.training.learner import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
-from accent.training.learner import learner as training
 from accent.training.precision import choose_precision
 from tests.helpers import ROOT, prepare_training, stage, train_arguments
 

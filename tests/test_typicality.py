@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from accent.scoring.typicality import COUNT, distances, fit_typicality, window_features
+from accent.network.typicality import COUNT, distances, fit_typicality, window_features
 
 
 def test_features_have_their_number_whatever_the_window():

@@ -87,8 +87,21 @@ def _open_mp3(data: bytes | mmap, frames: Frames) -> Stream:
         except (av.FFmpegError, ValueError) as error:
             raise Reject(f"broken: {_ffmpeg_says(error)}") from None
 
-    seconds = max(frames.seconds, frames.stated_seconds)
-    return Stream(frames.sample_rate, "MP3", seconds, _blocks(decoded(), frames.sample_rate), frames.cut_off)
+    added = frames.delay + frames.padding
+    seconds = max(frames.seconds, frames.stated_seconds) - added / frames.sample_rate
+    length = round(frames.seconds * frames.sample_rate) - added
+    blocks = _between(_blocks(decoded(), frames.sample_rate), frames.delay, length)
+    return Stream(frames.sample_rate, "MP3", seconds, blocks, frames.cut_off)
+
+
+def _between(blocks: Iterator[np.ndarray], delay: int, length: int) -> Iterator[np.ndarray]:
+    """So many samples of the blocks (channels, samples), after the first of them: what players and browsers play."""
+    place = -delay
+    for block in blocks:
+        inside = block[:, max(-place, 0) : max(length - place, 0)]
+        if inside.size:
+            yield inside
+        place += block.shape[1]
 
 
 class _Reader:

@@ -13,6 +13,8 @@ KBITS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 KBITS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 RATES = (44100, 48000, 32000)
 MPEG_1, LAYER_III, MONO = 3, 1, 3
+DECODER_DELAY = 528 + 1  # samples by which every decoder of layer III is late
+ENCODERS = (b"LAME", b"Lavf", b"Lavc")  # that state their own delay
 MAX_RUN = 2**16  # bytes of frames that are decoded at once: about eight seconds
 
 
@@ -24,6 +26,8 @@ class Frames(NamedTuple):
     stated_seconds: float  # in the Info or Xing headers of the file, or of the files that were joined; 0: not stated
     cut_off: bool  # whether the file ends in the middle of a frame
     sample_rate: int  # of the first frame
+    delay: int  # samples at the beginning that encoder and decoder added, by the first Info or Xing header
+    padding: int  # and at the end
 
 
 class Frame(NamedTuple):
@@ -39,6 +43,7 @@ def find_frames(data: bytes | mmap) -> Frames | None:
     """The frames of an MP3 file; None where it does not begin with one, or has something between them but tags."""
     place, seconds, stated, cut_off, first = 0, 0.0, 0.0, False, None
     runs: list[tuple[int, int]] = []
+    delay = padding = 0
     begin = 0  # of the present run
     lengths_stated = False
     while place < len(data):
@@ -58,6 +63,8 @@ def find_frames(data: bytes | mmap) -> Frames | None:
                 _add(runs, begin, end)
             else:
                 _add(runs, begin, place)
+                if not runs:
+                    delay, padding = _delay_and_padding(data, place + frame.info)
                 stated += _stated_frames(data, place + frame.info) * frame.samples / frame.sample_rate
         else:
             end = place + _tag_length(data, place)
@@ -68,7 +75,10 @@ def find_frames(data: bytes | mmap) -> Frames | None:
             _add(runs, begin, place)
         place = begin = end
     _add(runs, begin, min(place, len(data)))
-    return Frames(runs, seconds, stated, cut_off, first.sample_rate) if first and runs else None
+    if not first or not runs:
+        return None
+    whole = abs(stated - seconds) < 0.5 * first.samples / first.sample_rate  # else the end is another than stated
+    return Frames(runs, seconds, stated, cut_off, first.sample_rate, delay, padding if whole else 0)
 
 
 def _add(runs: list[tuple[int, int]], begin: int, end: int) -> None:
@@ -80,6 +90,15 @@ def _stated_frames(data: bytes | mmap, place: int) -> int:
     """The number of frames in an Info or Xing header, 0 where it states none (LAME's revision of Xing's format)."""
     flags = int.from_bytes(data[place + 4 : place + 8])
     return int.from_bytes(data[place + 8 : place + 12]) if flags & 1 else 0
+
+
+def _delay_and_padding(data: bytes | mmap, place: int) -> tuple[int, int]:
+    """Samples before and after the sound, by LAME's extension of an Info or Xing header; 0 where it has none."""
+    extension = data[place + 120 : place + 144]
+    if len(extension) < 24 or not extension.startswith(ENCODERS):
+        return 0, 0
+    delay, padding = divmod(int.from_bytes(extension[21:24]), 2**12)
+    return delay + DECODER_DELAY, max(padding - DECODER_DELAY, 0)
 
 
 def _frames_follow(data: bytes | mmap, place: int) -> bool:

@@ -21,6 +21,14 @@ class SpectrogramParams:
     fmax_hz: Annotated[float, Field(gt=0, le=SAMPLE_RATE / 2)]
     range_db: PositiveFloat
 
+    def seconds_of(self, frames: int | np.ndarray) -> float | np.ndarray:
+        """The time of so many frames."""
+        return frames * self.hop_length / SAMPLE_RATE
+
+    def frames_in(self, seconds: float) -> int:
+        """Frames in a window of so many seconds, at least one."""
+        return max(round(seconds * SAMPLE_RATE / self.hop_length), 1)
+
     def __post_init__(self) -> None:
         if self.fmin_hz >= self.fmax_hz:
             raise ValueError(f"fmin_hz ({self.fmin_hz:g}) must be below fmax_hz ({self.fmax_hz:g})")
@@ -34,7 +42,7 @@ def _filters(params: SpectrogramParams) -> dict:
 
 
 @lru_cache(maxsize=4)
-def _window_and_filters(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
+def window_and_filters(params: SpectrogramParams) -> tuple[torch.Tensor, torch.Tensor]:
     """The Hann window, and torchaudio's mel filters (bins, n_mels) up to the highest bin that one of them weighs."""
     filters = melscale_fbanks(**_filters(params))
     bins = int(filters.any(dim=1).nonzero().max()) + 1
@@ -48,7 +56,7 @@ def log_mel(waveform: np.ndarray, params: SpectrogramParams) -> np.ndarray:
     reach the model. Nothing above `fmax_hz` is in it, so that a codec's cut-off beyond it does not either.
     The same as torchaudio's `MelSpectrogram` (a test compares them), without the bins that no filter weighs.
     """
-    window, filters = _window_and_filters(params)
+    window, filters = window_and_filters(params)
     samples = torch.from_numpy(waveform.astype(np.float32))
     # Zeros at the ends, and not torch's reflection, which needs more samples than a short take has.
     spectrum = torch.stft(

@@ -1,10 +1,10 @@
 """Map a function over parts on a Dask cluster whose workers share this machine's file system.
 
-joblib's own Dask backend does not take the place of this: it puts what a task needs on one worker, and when that one
-dies the run ends with "FutureCancelledError ... already forgotten" (joblib 1.6.0), which does not say of which part.
+joblib's own Dask backend cannot replace this: it puts what a task needs on one worker, and when that worker dies, the
+run ends with "FutureCancelledError ... already forgotten" (joblib 1.6.0), which does not say of which part.
 
-The workers write the parts themselves; what travels is the index rows. A scheduler and a worker run whatever code
-they are sent, and so does this side with what they answer: use only a cluster of your own.
+The workers write the parts themselves; only index rows travel. A scheduler and a worker run any code that they are
+sent, and this process runs any code in their answers: use only a cluster of your own.
 """
 
 import asyncio

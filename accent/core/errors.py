@@ -43,7 +43,7 @@ def damaged(path: Path, what: object) -> InputError:
     mend = f"rm -f {shlex.quote(str(path))} && dvc repro"
     return InputError(
         f"{path}: missing or damaged ({' '.join(str(what).split())}). Run '{mend}'; "
-        'if it comes again, DVC\'s cache is damaged too: README, "Nothing lost"'
+        'if it comes again, DVC\'s cache is damaged too: docs/robustness.md, "Damaged files, and what mends them"'
     )
 
 

@@ -92,6 +92,14 @@ def read_index(folder: Path) -> pd.DataFrame:
     return read_frame(folder / INDEX)
 
 
+def join_index(rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """`rows` with the columns of a folder's index, by `clip_id`; raises `InputError` where it lacks one of them."""
+    found = rows.merge(read_index(folder), on="clip_id", validate="one_to_one")
+    if absent := len(rows) - len(found):
+        raise InputError(f"{folder}: {absent:,} of {len(rows):,} clips are not in its index. Run 'dvc repro'")
+    return found
+
+
 class Parts(Sequence):
     """The arrays of the clips in `rows` of an index, in that order, read through memory maps.
 

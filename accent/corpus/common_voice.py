@@ -112,7 +112,7 @@ def read_releases(folder: Path, classes: Sequence[ClassFilter], spool: Path) -> 
     if not tables and not archives:
         raise InputError(
             f"{folder}: no {TSV} and no cv-corpus-*.tar.gz here. "
-            'Put a Common Voice release there (README, "Your own data")'
+            'Put a Common Voice release there (docs/data.md, "Your own data")'
         )
     for path in [*tables, *archives]:
         if not path.is_file():

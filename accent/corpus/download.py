@@ -1,4 +1,4 @@
-"""Common Voice releases from their distributor, checked, into the folder that the ingest stage reads.
+"""Download of Common Voice releases from their distributor, checked, into the folder that the ingest stage reads.
 
 The distributor is Mozilla Data Collective, whose client (datacollective) lists the datasets, asks for the download and
 resumes it. Its key is read from MDC_API_KEY, or from a file `.env` here. A download that broke off goes on when the
@@ -38,7 +38,7 @@ SERIES = "Common Voice Scripted Speech"  # the corpus of read sentences; others 
 NAME = re.compile(rf"{SERIES} (?P<release>\d+\.\d+) - (?P<language>.+)")
 KEY = "MDC_API_KEY"
 GET_KEY = f"Make one at https://mozilladatacollective.com/profile/credentials, then: export {KEY}=..."
-BY_HAND = 'or fetch the archive in a browser and put it into the folder (README, "Getting the corpus")'
+BY_HAND = 'or fetch the archive in a browser and put it into the folder (docs/data.md, "Getting the corpus")'
 
 PAGE_SIZE = 100  # the most that the API gives
 RETRIES = 5  # in a row that brought nothing; the waits double from WAIT_SECONDS, half a minute in all
@@ -46,7 +46,7 @@ WAIT_SECONDS = 1.0
 
 
 class Unavailable(InputError):
-    """One dataset that cannot be had; the others of the command go on."""
+    """A dataset that cannot be downloaded; the command continues with the others."""
 
 
 def download(names: Iterable[str], release: str, folder: Path) -> list[str]:
@@ -81,7 +81,7 @@ def download(names: Iterable[str], release: str, folder: Path) -> list[str]:
 def find_dataset(name: str, release: str) -> DatasetDetails:
     """The dataset of a locale's release (`latest`, or a version such as 27.0), or the one with the id `name`.
 
-    Raises `Unavailable` where there is none, with what there is.
+    Raises `Unavailable`, with the datasets there are, if there is no such one.
     """
     found = list_releases(name)
     if not found:

@@ -19,6 +19,7 @@ from accent.corpus.common_voice import read_releases
 from accent.corpus.selection import IngestParams, select_clips, write_clips_part
 
 README = "README.md"
+SECOND_SOURCE = "second source"  # in the place of a split
 
 
 def is_given(folder: Path) -> bool:

@@ -1,13 +1,13 @@
 """Selection of the clips that take part: one row a clip, with its class. A draw does not depend on the other clips."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
-from pydantic import AfterValidator, BeforeValidator, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
 
 from accent.core.errors import UNPRINTABLE, InputError
 from accent.core.params import Fraction, Seed, params
@@ -54,15 +54,40 @@ class IngestParams:
         return rows["locale"] if EVERY in self.classes else assign_classes(rows, self.classes, "ingest.classes")
 
 
+@params
+class Bar:
+    """What a test has to show before a model gives verdicts; the last two are lower ends of the 95% intervals."""
+
+    min_speakers: NonNegativeInt
+    min_roc_auc: Fraction
+    min_balanced_accuracy: Fraction
+
+
+@params
+class EvaluateParams:
+    resamples: PositiveInt
+    seed: Seed
+    probes: dict[str, ClassFilter] = Field(default_factory=dict)
+    second_source: Path
+    second_source_clips: PositiveInt
+    bar: Bar
+
+
+def check_names(classes: Collection[str], probes: Collection[str]) -> None:
+    """Raise `InputError` where a probe has the name of a class: their clips are told apart by it."""
+    if both := sorted(set(classes) & set(probes)):
+        raise InputError(f"params.yaml: evaluate.probes.{both[0]}: a class has that name too. Give the probe another")
+
+
 def select_clips(
     sources: list[Source], params: IngestParams, probes: dict[str, ClassFilter], exclusions: Mapping[str, str]
 ) -> tuple[pd.DataFrame, Rejects, Rejects]:
     """The clips of all classes and probes in the order of `clip_id`; the rows that were rejected; what was passed over.
 
     The table has `clip_id`, `label`, Common Voice's columns, and `container`, `offset`, `size`. A clip of a probe is
-    in no class, whatever the classes' filters say. Of a clip in several releases the row of the newest one counts, and
-    the newest file. Passed over, and no fault of the input: a clip's other rows, clips that `exclusions` gives a reason
-    to leave out, and files that no row names.
+    in no class, whatever the classes' filters say. If several releases have a clip, the newest row and the newest file
+    count. Three kinds are passed over and are no fault of the input: a clip's other rows, clips that stand in
+    `exclusions` with a reason, and files that no row names.
     Raises `InputError` for too many rejects (of the rows from which clips are drawn) or a class without a clip.
     """
     rejects = [reject for source in sources for reject in source.rejects]

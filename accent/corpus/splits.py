@@ -40,18 +40,18 @@ def make_splits(
 ) -> pd.DataFrame:
     """The clips of `index` with their `split`, for those of split `unused` the `reason`, and their `recording`.
 
-    `recording` is the first clip that is the same recording by its fingerprint, whatever the two are called. Of the
-    clips of one recording a single one is used, none if two classes have it, and speakers that share a recording count
-    as one. `classes` are those that were declared, for the messages.
+    `recording` is the first clip with the same recording, by its fingerprint and whatever its name. Only one clip of
+    each recording is used, or none if two classes have it. Speakers that share a recording count as one. `classes` are
+    those that were declared, for the messages.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
     divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split,
-    with the classes in proportion (`StratifiedGroupKFold`), and in bundles where there are over `MAX_GROUPS`. Apart
-    from the folds are the clips whose label is one of `probes`, which are split `probe`, and those of
-    `train_segments` (Common Voice's column `segment`), which are train. A speaker of test or of a probe, and a
-    sentence that speakers of several splits read, stays there, or else in valid; elsewhere the clips are unused. In
-    train and valid a speaker has at most `max_clips_per_speaker` clips, and with `balance` every class equally
-    many. `group_by: none` ignores speakers and sentences, to show what that would have claimed.
+    with the classes in proportion (`StratifiedGroupKFold`), and in bundles where there are over `MAX_GROUPS`. Two kinds
+    of clips are outside the folds: those whose label is one of `probes` get the split `probe`, and those of
+    `train_segments` (Common Voice's column `segment`) are train. A speaker or sentence that several splits share stays
+    in test or a probe, or else in valid; its other clips are unused. In train and valid a speaker has at most
+    `max_clips_per_speaker` clips, and with `balance` every class has equally many. `group_by: none` ignores speakers
+    and sentences, to show what such a split would claim.
 
     Raises `InputError` where a class has too few speakers to be in every split.
     """

@@ -6,38 +6,12 @@ from tqdm import tqdm
 
 from accent.core.errors import InputError
 from accent.evaluation.intervals import speaker_intervals, too_few_speakers
-from accent.evaluation.ranking import roc_auc
-from accent.evaluation.revisions import check_same_classes, probabilities_of
-from accent.network.log_odds import log_odds_of
+from accent.evaluation.metrics import HIGHER_IS_BETTER, Scores
+from accent.evaluation.predictions import probabilities_of
+from accent.evaluation.revisions import check_same_classes
 
-HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False}
 SAME = "no difference seen"
 UNKNOWN = "too few speakers to tell"
-
-
-class Scores:
-    """A run's probabilities, of shape (clips, classes), with what the metrics need of each clip worked out once."""
-
-    def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
-        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
-        self.targets = targets
-        self.log_odds = log_odds_of(probabilities)
-        self.right = probabilities.argmax(axis=1) == targets
-        self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
-
-    def metrics(self, rows: np.ndarray) -> dict[str, float]:
-        """The metrics of `accent.evaluation.metrics.evaluate_scores` that `HIGHER_IS_BETTER` names, of these rows.
-
-        A hundred times as fast, for the bootstrap. ROC AUC is NaN where there is no clip of a class.
-        """
-        targets = self.targets[rows]
-        clips = np.bincount(targets, minlength=self.log_odds.shape[1])
-        right = np.bincount(targets, self.right[rows], minlength=len(clips))
-        return {
-            "roc_auc": roc_auc(self.log_odds[rows], targets),
-            "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
-            "log_loss": self.losses[rows].mean(),
-        }
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int) -> dict:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from accent.corpus.probes import Bar
+from accent.corpus.selection import Bar
 from accent.scoring.reference import Fitness
 
 HEADLINES = {"roc_auc": "ROC AUC", "balanced_accuracy": "balanced accuracy"}

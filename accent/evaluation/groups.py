@@ -5,14 +5,21 @@ log_odds (calibrated, of the target class).
 """
 
 from itertools import pairwise
+from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 from scipy.special import expit
 
 from accent.corpus.common_voice import gender_of
-from accent.evaluation.intervals import speaker_intervals, too_few_speakers
-from accent.evaluation.ranking import auc
+from accent.corpus.splits import PROBE
+from accent.evaluation.intervals import say_interval, speaker_intervals, too_few_speakers
+from accent.evaluation.metrics import auc
+from accent.evaluation.predictions import Predictions
+from accent.scoring.style import FOR, INK, WIDTH, drawing, new_figure
 
 LENGTHS_S = (0, 3, 5, 8, np.inf)
 MAX_ACCENTS = 20  # the commonest, each by itself; the rest together
@@ -90,3 +97,51 @@ def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str],
         "interval": speaker_intervals(metric, clips["client_id"], strata, resamples, seed),
         "too_few": too_few_speakers(clips["client_id"], strata),
     }
+
+
+def evaluate_probes(judged: Predictions, natives: Predictions, resamples: int, seed: int) -> dict[str, dict]:
+    """`probe_result` of every probe among the clips."""
+    probes = judged.of_split(PROBE).clips.groupby("label")
+    return {name: probe_result(natives.clips, probe, judged.classes, resamples, seed) for name, probe in probes}
+
+
+def say_probe(name: str, probe: dict, target: str) -> str:
+    """What `probe_result` found, in a line."""
+    auc = probe["auc_natives_against"]
+    return (
+        f"probe {name}: {probe['clips']:,} clips of {probe['speakers']:,} speakers: mean probability of {target} "
+        f"{probe['mean_probability']:.2f}, ROC AUC of natives against them {auc:.3f} "
+        f"{say_interval(probe['interval']['auc_natives_against'])}"
+    )
+
+
+def write_subgroups(folder: Path, test: Predictions, target: str, resamples: int, seed: int) -> None:
+    """`subgroups.csv` and its picture."""
+    groups = subgroups(test.clips, target, resamples, seed)
+    groups.to_csv(folder / "subgroups.csv", index=False)
+    overall = float((test.clips["label"] != test.clips["predicted"]).mean())
+    draw_subgroups(groups, overall).savefig(folder / "subgroups.png", facecolor="white")
+
+
+def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
+    """A line for each group of `subgroups`: share of wrong clips, interval, and how many clips.
+
+    `overall` is the error of all, as a line to compare with.
+    """
+    with drawing():
+        gaps = (table["dimension"] != table["dimension"].shift()).cumsum().to_numpy() - 1
+        places = np.arange(len(table)) + gaps * 0.6
+        figure = new_figure(WIDTH, 1 + 0.27 * (places[-1] + 1))
+        axes = figure.subplots()
+        axes.axvline(overall, color=INK, linewidth=1, linestyle=":")
+        axes.hlines(places, table["error_low"], table["error_high"], color=FOR, linewidth=2.5, alpha=0.5)
+        axes.scatter(table["error"], places, s=22, color=FOR, zorder=3, linewidth=0)
+        names = [
+            f"{row.dimension}: {shorten(row.value, 32, placeholder='…')}  ({row.clips:,} clips, {row.speakers:,} sp.)"
+            for row in table.itertuples()
+        ]
+        axes.set(yticks=places, yticklabels=names, ylim=(places[-1] + 0.7, -0.7), xlim=(-0.02, 1.02))
+        axes.tick_params(axis="y", length=0, labelsize=9)
+        axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_xlabel("clips taken for another class, 95% interval (dotted: of all)")
+        return figure

@@ -1,86 +1,71 @@
-"""The headline numbers of the test split, by clip and by speaker, with their intervals."""
+"""The headline numbers: of the test split by clip and by speaker, of another source, and of abstention."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
-from scipy.special import softmax
 
 from accent.evaluation.fitness import HEADLINES
-from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+from accent.evaluation.intervals import say_interval, speaker_intervals, too_few_speakers
 from accent.evaluation.metrics import ece_by_chance, evaluate_scores, headline_scores
-from accent.evaluation.selective import RATES, evaluate_refusal
+from accent.evaluation.predictions import Predictions
+
+RATES = ("refused", "natives_refused", "error_of_all", "error_of_answered")
 
 
-def evaluate_test(
-    predictions: pd.DataFrame,
-    logits: np.ndarray,
-    classes: list[str],
-    temperature: float,
-    target: str,
-    resamples: int,
-    seed: int,
-) -> dict:
-    """Metrics of clips, of speakers (the mean of their clips' logits) and of the refusals; sizes; and intervals.
+def evaluate_test(test: Predictions, target: str, resamples: int, seed: int) -> dict:
+    """Metrics of clips, of speakers (the mean of their clips' logits) and of abstention; sizes; and intervals.
 
-    `predictions` has client_id, label, refused and probability_CLASS of each clip, `logits` (clips, classes) theirs.
-    The intervals are of 95% and over the speakers of each class, under the names of what they belong to: [low, high],
-    or None, for which `too_few` may have a reason.
+    `test.clips` has `refused` too. The intervals are of 95% and over the speakers of each class, under the names of
+    what they belong to: [low, high], or None, for which `too_few` may have a reason.
     """
-    targets = predictions["label"].map(classes.index).to_numpy()
-    means = pd.DataFrame(logits).groupby([predictions["client_id"], targets]).mean()
-    of_speaker = means.index.get_level_values(0)
-    mean_logits, mean_targets = means.to_numpy(), means.index.get_level_values(1).to_numpy()
+    speakers = test.of_speakers()
 
-    def intervals(metric: Callable[[np.ndarray], dict], speakers: Sequence[str], classes_of: np.ndarray) -> dict:
-        return speaker_intervals(metric, speakers, classes_of, resamples, seed)
+    def intervals(metric: Callable[[Predictions], dict], of: Predictions) -> dict:
+        return speaker_intervals(lambda rows: metric(of.of(rows)), of.speakers, of.targets, resamples, seed)
 
-    def scores(of_logits: np.ndarray, of_targets: np.ndarray) -> dict:
-        chance = ece_by_chance(softmax(of_logits / temperature, axis=1), seed)
-        return evaluate_scores(of_logits, of_targets, classes, temperature) | {"ece_by_chance": chance}
+    def scores(of: Predictions) -> dict:
+        return evaluate_scores(of.logits, of.targets, of.classes, of.temperature) | {
+            "ece_by_chance": ece_by_chance(of.probabilities, seed)
+        }
 
-    def rates(rows: np.ndarray) -> dict[str, float]:
-        found = evaluate_refusal(predictions.iloc[rows], target)
+    def rates(of: Predictions) -> dict[str, float]:
+        found = evaluate_abstention(of, target)
         return {name: np.nan if found[name] is None else found[name] for name in RATES}
 
     return {
-        "clip": scores(logits, targets),
-        "speaker": scores(mean_logits, mean_targets),
-        "refusal": evaluate_refusal(predictions, target),
+        "clip": scores(test),
+        "speaker": scores(speakers),
+        "refusal": evaluate_abstention(test, target),
         "interval": {
-            "clip": intervals(
-                lambda rows: headline_scores(logits[rows], targets[rows], temperature),
-                predictions["client_id"],
-                targets,
-            ),
-            "speaker": intervals(
-                lambda rows: headline_scores(mean_logits[rows], mean_targets[rows], temperature),
-                of_speaker,
-                mean_targets,
-            ),
-            "refusal": intervals(rates, predictions["client_id"], targets),
+            "clip": intervals(headlines, test),
+            "speaker": intervals(headlines, speakers),
+            "refusal": intervals(rates, test),
         },
-        "too_few": too_few_speakers(predictions["client_id"], predictions["label"]),
-        **sizes(predictions, classes),
+        "too_few": too_few_speakers(test.speakers, test.clips["label"]),
+        **sizes(test.clips, test.classes),
     }
 
 
-def evaluate_second_source(
-    clips: pd.DataFrame, logits: np.ndarray, classes: list[str], temperature: float, resamples: int, seed: int
-) -> dict:
-    """ROC AUC and balanced accuracy of clips of another source, with intervals; `clips` has client_id and label."""
-    targets = clips["label"].map(classes.index).to_numpy()
+def evaluate_second_source(clips: Predictions, resamples: int, seed: int) -> dict:
+    """ROC AUC and balanced accuracy of clips of another source, with intervals."""
+    labels = clips.clips["label"]
 
     def metric(rows: np.ndarray) -> dict[str, float]:
-        found = headline_scores(logits[rows], targets[rows], temperature)
+        found = headlines(clips.of(rows))
         return {name: found[name] for name in HEADLINES}
 
     return {
         **metric(np.arange(len(clips))),
-        "interval": speaker_intervals(metric, clips["client_id"], clips["label"], resamples, seed),
-        "too_few": too_few_speakers(clips["client_id"], clips["label"]),
-        **sizes(clips, classes),
+        "interval": speaker_intervals(metric, clips.speakers, labels, resamples, seed),
+        "too_few": too_few_speakers(clips.speakers, labels),
+        **sizes(clips.clips, clips.classes),
     }
+
+
+def headlines(clips: Predictions) -> dict[str, float]:
+    """`headline_scores` of these clips."""
+    return headline_scores(clips.logits, clips.targets, clips.temperature)
 
 
 def sizes(clips: pd.DataFrame, classes: list[str]) -> dict:
@@ -89,3 +74,56 @@ def sizes(clips: pd.DataFrame, classes: list[str]) -> dict:
     of_class = {"clips_of": by_label.size(), "speakers_of": by_label["client_id"].nunique()}
     counts = {name: count.reindex(classes, fill_value=0).to_dict() for name, count in of_class.items()}
     return {"clips": len(clips), "speakers": clips["client_id"].nunique(), **counts}
+
+
+def evaluate_abstention(clips: Predictions, target: str) -> dict:
+    """What the scorer's "unsure" costs and gains: shares of `clips.clips["refused"]`, the kind of reason or "".
+
+    Of all, of native speakers (the class `target`) and by kind of reason; the error with and without those clips.
+    """
+    reasons = clips.clips["refused"].to_numpy()
+    refused, wrong = reasons != "", _wrong(clips, target)
+    natives = refused[(clips.clips["label"] == target).to_numpy()]
+    kinds = pd.Series(reasons[refused], dtype=str).value_counts()
+    return {
+        "refused": float(refused.mean()),
+        "natives_refused": float(natives.mean()) if len(natives) else np.nan,
+        "error_of_all": float(wrong.mean()),
+        "error_of_answered": float(wrong[~refused].mean()) if not refused.all() else None,
+        "clips_refused": {kind: int(count) for kind, count in sorted(kinds.items())},
+    }
+
+
+def risk_coverage(clips: Predictions, target: str) -> pd.DataFrame:
+    """Share of wrong answers against the share answered, the surest clips first (arXiv 1705.08500).
+
+    Once over all clips, once over those that are not refused for the recording's sake; a curve ends where all of its
+    clips are answered.
+    """
+    probability, _ = clips.of_class(target)
+    confidence, wrong = np.maximum(probability, 1 - probability), _wrong(clips, target)
+    good = clips.clips["refused"].isin(["", "too close to call"]).to_numpy()
+    curves = []
+    for name, rows in (("all clips", np.ones(len(clips), bool)), ("without bad recordings", good)):
+        order = np.argsort(-confidence[rows], kind="stable")
+        answered = np.arange(1, len(order) + 1)
+        risk = wrong[rows][order].cumsum() / answered
+        curves.append(pd.DataFrame({"coverage": answered / len(clips), "risk": risk, "label": name}))
+    return pd.concat(curves, ignore_index=True)
+
+
+def _wrong(clips: Predictions, target: str) -> np.ndarray:
+    """Where the scorer's answer, the target class or not, is not the truth."""
+    return (clips.of_class(target)[0] >= 0.5) != (clips.clips["label"] == target).to_numpy()
+
+
+def say_headlines(metrics: dict) -> str:
+    """What `evaluate_test` found, in a line."""
+    clip, interval, chance = metrics["clip"], metrics["interval"]["clip"], metrics["clip"]["ece_by_chance"]
+    return (
+        f"{metrics['clips']:,} test clips of {metrics['speakers']:,} speakers: "
+        f"ROC AUC {clip['roc_auc']:.3f} {say_interval(interval['roc_auc'])}, "
+        f"balanced accuracy {clip['balanced_accuracy']:.3f} {say_interval(interval['balanced_accuracy'])}, "
+        f"ECE {clip['ece']:.3f} ({clip['ece_uncalibrated']:.3f} before temperature scaling; by chance, of a calibrated "
+        f"model, {chance['mean']:.3f}, 90%: {chance['low']:.3f} to {chance['high']:.3f})"
+    )

@@ -6,8 +6,9 @@ import pandas as pd
 from cleanlab.filter import find_label_issues
 
 from accent.core.errors import InputError
-from accent.evaluation.revisions import check_same_classes, classes_of, probabilities_of
-from accent.scoring.refusal import MEASURES, ScoreParams, refusal
+from accent.evaluation.predictions import classes_of, probabilities_of
+from accent.evaluation.revisions import check_same_classes
+from accent.scoring.refusal import QUALITY, ScoreParams, refusal
 
 # In the order of the list: what misleads training most comes first.
 KINDS = ("label", "near-silent", "clipped", "too noisy", "muffled")
@@ -60,7 +61,7 @@ def recording_candidates(measures: pd.DataFrame, params: ScoreParams, min_loudne
     """
     params = replace(params, min_speech_seconds=0)
     rows = []
-    for clip in measures[["clip_id", *MEASURES, "loudness_dbfs"]].to_dict("records"):
+    for clip in measures[["clip_id", *QUALITY, "loudness_dbfs"]].to_dict("records"):
         if (loudness := clip["loudness_dbfs"]) < min_loudness_dbfs:
             reason = f"near-silent: the speech is at {loudness:.0f} dBFS, {min_loudness_dbfs:.0f} are needed"
             rows.append((clip["clip_id"], "near-silent", loudness, reason))

@@ -6,6 +6,7 @@ Everywhere `logits` is float of shape (n, classes) and `targets` int of shape (n
 import numpy as np
 import torch
 from scipy.special import softmax
+from scipy.stats import rankdata
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
@@ -17,12 +18,30 @@ from sklearn.metrics import (
 )
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import log_odds_of, one_against_rest
 
 HEADLINES = ("accuracy", "balanced_accuracy", "roc_auc", "eer", "log_loss", "brier")
+HIGHER_IS_BETTER = {"roc_auc": True, "balanced_accuracy": True, "log_loss": False}
 ECE_BINS = 15  # as in arXiv 1706.04599, which proposed temperature scaling
 CHANCE_DRAWS = 1000
 CHANCE_PERCENTS = (5, 95)
+
+
+def auc(positive: np.ndarray, scores: np.ndarray) -> float:
+    """The share of pairs of a positive and a negative in which the positive's score is higher; equal ones count half.
+
+    That is the area under the ROC curve; NaN where there are no positives, or no negatives.
+    """
+    positives = int(np.count_nonzero(positive))
+    pairs = positives * (len(positive) - positives)
+    if not pairs:
+        return np.nan
+    return float((rankdata(scores)[positive].sum() - positives * (positives + 1) / 2) / pairs)
+
+
+def roc_auc(log_odds: np.ndarray, targets: np.ndarray) -> float:
+    """The AUC of each class against the rest, averaged as `metrics` does, for log-odds (n, classes)."""
+    return float(np.mean([auc(targets == number, column) for number, column in enumerate(log_odds.T)]))
 
 
 def equal_error_rate(positive: np.ndarray, scores: np.ndarray) -> float:
@@ -110,3 +129,28 @@ def evaluate_scores(logits: np.ndarray, targets: np.ndarray, classes: list[str],
                 for number, label in enumerate(classes)
             }
     return metrics
+
+
+class Scores:
+    """A run's probabilities, of shape (clips, classes), with what the metrics need of each clip worked out once."""
+
+    def __init__(self, probabilities: np.ndarray, targets: np.ndarray):
+        logs = np.log(np.maximum(probabilities, np.finfo(float).tiny))  # where softmax has rounded down to 0
+        self.targets = targets
+        self.log_odds = log_odds_of(probabilities)
+        self.right = probabilities.argmax(axis=1) == targets
+        self.losses = np.minimum(-logs[np.arange(len(targets)), targets], -np.log(np.finfo(float).eps))  # as sklearn
+
+    def metrics(self, rows: np.ndarray) -> dict[str, float]:
+        """The metrics of `evaluate_scores` that `HIGHER_IS_BETTER` names, of these rows.
+
+        A hundred times as fast, for the bootstrap. ROC AUC is NaN where there is no clip of a class.
+        """
+        targets = self.targets[rows]
+        clips = np.bincount(targets, minlength=self.log_odds.shape[1])
+        right = np.bincount(targets, self.right[rows], minlength=len(clips))
+        return {
+            "roc_auc": roc_auc(self.log_odds[rows], targets),
+            "balanced_accuracy": np.mean(right[clips > 0] / clips[clips > 0]),
+            "log_loss": self.losses[rows].mean(),
+        }

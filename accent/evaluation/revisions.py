@@ -13,10 +13,10 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from accent.core.errors import InputError
+from accent.evaluation.predictions import classes_of
 
 PREDICTIONS = "data/predictions.parquet"  # as dvc.yaml has it
 WORKSPACE = "workspace"  # DVC's own name for it
-PROBABILITY = "probability_"
 
 
 def read_predictions(revision: str, split: str = "test") -> pd.DataFrame:
@@ -55,16 +55,6 @@ def _open(revision: str) -> Iterator[IO[bytes]]:
         files, path = DVCFileSystem(".", rev=revision, subrepos=True), (place / PREDICTIONS).as_posix()
     with files.open(path) as file:
         yield file
-
-
-def classes_of(predictions: pd.DataFrame) -> list[str]:
-    """The classes that a run told apart, in the order of its probabilities."""
-    return [name.removeprefix(PROBABILITY) for name in predictions if name.startswith(PROBABILITY)]
-
-
-def probabilities_of(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Shape (clips, classes), in the order of `classes_of`."""
-    return predictions[[PROBABILITY + name for name in classes_of(predictions)]]
 
 
 def check_same_classes(runs: dict[str, pd.DataFrame]) -> list[str]:

@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 from accent.core.params import Seed, params
 from accent.corpus.common_voice import ClassFilter
 from accent.grading.build import STEP, draw_balanced, hear_clips, leave_speaker_out, make_natives
+from accent.grading.encoder import Ear
 from accent.grading.grade import Reference, fit_reference, frame_grades
 from accent.grading.grader import Pools
 from accent.grading.store import Natives, Shipped, Take
@@ -30,7 +31,7 @@ def build_pools(
     waveforms: Path,
     clips: pd.DataFrame,
     classes: Mapping[str, ClassFilter],
-    encoder: Path,
+    ear: Ear,
     shipped: Shipped,
     params: BankParams,
 ) -> tuple[Pools, dict]:
@@ -45,7 +46,7 @@ def build_pools(
         for split, count in (("train", params.clips), ("valid", params.takes))
     }
     rows = pd.concat(drawn.values(), ignore_index=True)
-    heard = iter(hear_clips(waveforms, encoder, rows))
+    heard = iter(hear_clips(waveforms, ear, rows))
     heard = {key: [next(heard) for _ in range(len(part))] for key, part in drawn.items()}
     of_locale = [spec.locale for spec in classes.values()]
     natives, tested, locales = {}, {}, {}

@@ -1,25 +1,21 @@
 """Banks from clips: which clips, what the ear hears in them, and which of their frames stay."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from joblib import delayed
 from torch import Tensor
 from tqdm import tqdm
 
-from accent.core.parallel import in_parallel
 from accent.core.parts import Parts
 from accent.corpus.selection import seeded_hash
 from accent.grading.encoder import Ear, encode, speech_places
 from accent.grading.grade import NEIGHBOURS, Bank, frame_grades, thinned
-from accent.grading.store import Natives, Take, load_ear
+from accent.grading.store import Natives, Take
 
 STEP = 2  # of a take whose grade is looked at, every second frame stays: 40 ms
-CLIPS_AT_ONCE = 8
 
 
 def draw_balanced(clips: pd.DataFrame, sources: Sequence[str], count: int, seed: int) -> np.ndarray:
@@ -42,24 +38,13 @@ def hear(ear: torch.nn.Module, waveform: np.ndarray) -> Tensor:
     return frames[torch.from_numpy(speech_places(waveform))]
 
 
-def hear_clips(folder: Path, ear: Path, rows: pd.DataFrame) -> list[Tensor]:
-    """The unit frames of speech, every `STEP`-th, of the clips in `folder` that `rows` of its index name, in order."""
-    rows = rows.reset_index(drop=True)
-    blocks = [rows.iloc[first : first + CLIPS_AT_ONCE] for first in range(0, len(rows), CLIPS_AT_ONCE)]
-    jobs = [delayed(_hear_block)(folder, ear, block.reset_index(drop=True)) for block in blocks]
-    heard = tqdm(in_parallel(jobs), total=len(jobs), unit=f" x {CLIPS_AT_ONCE} clips", desc="ear", mininterval=1)
-    return [torch.from_numpy(frames).float() for block in heard for frames in block]
+def hear_clips(folder: Path, ear: Ear, rows: pd.DataFrame) -> list[Tensor]:
+    """The unit frames of speech, every `STEP`-th, of the clips in `folder` that `rows` of its index name, in order.
 
-
-def _hear_block(folder: Path, ear: Path, rows: pd.DataFrame) -> list[np.ndarray]:
-    torch.set_num_threads(1)  # the other cores have clips of their own; sums come out the same for any number of them
-    network, parts = _ear(ear), Parts(folder, rows)
-    return [hear(network, parts[row])[::STEP].half().numpy() for row in range(len(rows))]
-
-
-@lru_cache(maxsize=1)
-def _ear(folder: Path) -> Ear:
-    return load_ear(folder)[0]  # once a process
+    In this process: a bank takes a few hundred clips at most, and others would spend half their time on starting.
+    """
+    parts = Parts(folder, rows)
+    return [hear(ear, parts[row])[::STEP] for row in tqdm(range(len(rows)), unit="clip", desc="ear", mininterval=1)]
 
 
 def make_natives(heard: Sequence[Tensor], speakers: Sequence[str], frames: int, takes: int) -> Natives:

@@ -1,4 +1,4 @@
-"""Temperature scaling: calibration of a network's logits by one number."""
+"""Temperature scaling of a network's logits, and the log-odds of one class against the others."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -21,3 +21,20 @@ def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
         return -(expected[targets] * log_softmax(logits / np.exp(log_temperature), axis=1)).sum(axis=1).mean()
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.05), np.log(20)), method="bounded").x))
+
+
+def one_against_rest(logits: np.ndarray, target: int) -> np.ndarray:
+    """Log-odds of one class against all others, of shape (n,)."""
+    log_probabilities = log_softmax(logits, axis=1)
+    others = np.logaddexp.reduce(np.delete(log_probabilities, target, axis=1), axis=1)
+    return log_probabilities[:, target] - others
+
+
+def log_odds_of_logits(logits: np.ndarray) -> np.ndarray:
+    """Log-odds (n, classes) of each class against the others."""
+    return np.stack([one_against_rest(logits, number) for number in range(logits.shape[1])], axis=1)
+
+
+def log_odds_of(probabilities: np.ndarray) -> np.ndarray:
+    """The same of probabilities (n, classes)."""
+    return log_odds_of_logits(np.log(np.maximum(probabilities, np.finfo(float).tiny)))

@@ -96,7 +96,7 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
         weights = (folder / WEIGHTS).read_bytes()
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: no such file. 'dvc repro' or 'dvc pull' brings the model") from None
-    card = read_json(folder / CARD, ModelCard)
+    card = load_card(folder)
     if hashlib.sha256(weights).hexdigest() != card.weights_sha256:
         what = f"not the weights that {CARD} describes"
         raise InputError(f"{folder / WEIGHTS}: {what}. Remove both, and 'dvc repro' or 'dvc pull' brings them")
@@ -109,6 +109,11 @@ def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]
         raise InputError(f"{folder / WEIGHTS}: does not fit {card.arch} ({str(error).splitlines()[0]})") from None
     # In this layout of memory a CPU convolves nearly twice as fast.
     return model.float().to(device, memory_format=torch.channels_last).eval(), card
+
+
+def load_card(folder: Path) -> ModelCard:
+    """The card of a model alone."""
+    return read_json(folder / CARD, ModelCard)
 
 
 @torch.inference_mode()

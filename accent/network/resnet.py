@@ -83,8 +83,8 @@ ARCHITECTURES = {
 class ResNet(nn.Module):
     """Pictures (batch, channels, height, width) -> scores (batch, 1000), initialised as torchvision does.
 
-    `width`, the channels of the first layers, is 64 in torchvision's, and `channels` 3. With `antialias` whatever
-    halves the picture, but for the first convolution, leaves that to a `Blur`.
+    `width` is the number of channels of the first layers, 64 in torchvision's; its `channels` are 3. With `antialias` a
+    `Blur` does all down-sampling but that of the first convolution.
     """
 
     def __init__(self, arch: str, width: int = 64, antialias: bool = False, channels: int = 3) -> None:

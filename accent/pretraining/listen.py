@@ -17,9 +17,9 @@ from accent.audio.windows import even_windows
 from accent.core.errors import InputError
 from accent.core.params import Seed, params
 from accent.corpus.common_voice import ClassFilter
-from accent.corpus.probes import EvaluateParams
+from accent.corpus.selection import EvaluateParams
 from accent.evaluation.intervals import speaker_intervals
-from accent.evaluation.ranking import auc
+from accent.evaluation.metrics import auc
 from accent.network.model import Standardise
 from accent.network.resnet import ResNet
 from accent.pretraining.teacher import Teacher

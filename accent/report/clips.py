@@ -23,7 +23,7 @@ HASH_CHARACTERS = 10  # of a speaker's 128: no two of a corpus share them
 MIME_TYPES = {"MP3": "audio/mpeg", "OGG": "audio/ogg", "WAV": "audio/wav", "WAVEX": "audio/wav", "FLAC": "audio/flac"}
 UNKNOWN_TYPE = "application/octet-stream"  # browsers then look at the content themselves (HTML, "MIME types")
 OTHERS = ("verdict", "interval", "clips_of", "speakers_of")  # that have no column in a table
-MEASURES = {  # column: name, unit, by what it is multiplied, decimals
+SHOWN = {  # column: name, unit, by what it is multiplied, decimals
     "probability": ("probability", "%", 100, 1),
     "duration_s": ("duration", "s", 1, 1),
     "speech_s": ("speech", "s", 1, 1),
@@ -105,7 +105,7 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
         "speaker": clip["client_id"][:HASH_CHARACTERS],
         "measures": {
             column: round(float(clip[column]) * factor, decimals) + 0.0  # no -0
-            for column, (_, _, factor, decimals) in MEASURES.items()
+            for column, (_, _, factor, decimals) in SHOWN.items()
         },
         "audio": data_uri(audio, audio_type(audio)),
         "picture": shaded_picture(figure),
@@ -115,7 +115,7 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
 
 
 def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, int]]:
-    """Clips by actual and predicted class, from the rows of `accent.evaluation.plot_data.confusion`."""
+    """Clips by actual and predicted class, from the rows of `accent.evaluation.curves.confusion`."""
     counts = pd.crosstab(rows["actual"], rows["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
     return counts.astype(int).T.to_dict()
 
@@ -176,7 +176,7 @@ def render(**page: object) -> str:
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     html = environment.get_template("report.html").render(
-        **page, beside=beside, measures=MEASURES, box=CLIP_BOX, script=script, script_hash=script_hash
+        **page, beside=beside, measures=SHOWN, box=CLIP_BOX, script=script, script_hash=script_hash
     )
     size = len(html.encode())
     if size > MAX_BYTES:

@@ -1,7 +1,7 @@
 """Which parts of a spectrogram speak for and against the target class.
 
 Integrated gradients (arXiv 1703.01365, captum's) from each window's own mean spectrum: of the methods tried, none was
-measurably better at naming the cells whose loss moves the score (README, "Why it says so").
+measurably better at naming the cells whose loss moves the score (docs/scoring.md, "Why it says so").
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from accent.audio.waveform import SAMPLE_RATE
 from accent.audio.windows import even_windows
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, clip_logits, window_logits
 
 STEPS = 8  # of the integral; 16 named no better cells, 4 leave a larger gap between the sum and the score

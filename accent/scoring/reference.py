@@ -11,12 +11,12 @@ from scipy.special import expit
 
 from accent.core.outputs import output_file
 from accent.core.params import params, read_json
+from accent.network.typicality import Typicality
 from accent.scoring.refusal import ScoreParams
-from accent.scoring.typicality import Typicality
 
 REFERENCE = "reference.json"
 PERCENTS = np.arange(101)
-LOW, HIGH = 5, 95  # percent of the native speakers' test clips: the range that a take is shown beside
+NATIVE_LOW, NATIVE_HIGH = 5, 95  # percent of the native speakers' test clips: the range that a take is shown beside
 
 
 @params

@@ -1,16 +1,19 @@
 """When the scorer says that it cannot tell: the reasons, their thresholds, and what to do about each."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeFloat
 
+from accent.core.errors import InputError
 from accent.core.params import Fraction, params
 
-MEASURES = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
 TOO_CLOSE = "too close to call"
 UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
-ENGLISH = {
+REASONS = {
     "silent": "no speech found: check that the right microphone is on",
     "too little speech": "only {found:.1f} s of speech: record at least {needed:.0f} s",
     "too many pauses": "only {found:.1f} s of speech, in scraps: speak on, without long pauses",
@@ -25,20 +28,6 @@ ENGLISH = {
     TOO_CLOSE: "too close to call: record more, or another sentence",
     UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
 }
-FRENCH = {
-    "silent": "aucune parole : vérifiez que le bon micro est actif",
-    "too little speech": "seulement {found:.1f} s de parole : enregistrez au moins {needed:.0f} s",
-    "too many pauses": "seulement {found:.1f} s de parole, par bribes : parlez sans longues pauses",
-    "too noisy": "trop de bruit : la parole est {found:.0f} dB au-dessus du bruit, il en faut {needed:.0f} : "
-    "enregistrez dans un endroit plus calme, ou plus près du micro",
-    "clipped": "saturé : {found:.1%} des échantillons sont au maximum : baissez le niveau, ou éloignez-vous du micro",
-    "muffled": "étouffé : rien au-dessus de {found:.0f} Hz, il en faut {needed:.0f} : prenez un autre micro, "
-    "sans ligne téléphonique ni casque en mode téléphone",
-    "unlike speech": "différent de la parole que le modèle connaît, à {found:.1f} fois la distance permise : "
-    "enregistrez une seule voix, sans musique ni autre bruit",
-    TOO_CLOSE: "trop serré pour trancher : enregistrez davantage, ou une autre phrase",
-    UNPROVEN: "non éprouvé : rien ne montre que ce modèle distingue les classes : entraînez-le sur plus de voix",
-}
 
 
 @params
@@ -51,6 +40,11 @@ class ScoreParams:
     typical_quantile: Annotated[float, Field(gt=0, le=1)]
     min_confidence: Fraction
 
+    def check_target(self, classes: Sequence[str], where: Path | str) -> None:
+        """Raise `InputError` where the target is none of a model's classes."""
+        if self.target not in classes:
+            raise InputError(f"{where}: score.target: no class {self.target!r}. The model's: {', '.join(classes)}")
+
 
 class Refusal(NamedTuple):
     """Why a take is not judged: what was found, and what would be needed."""
@@ -59,9 +53,9 @@ class Refusal(NamedTuple):
     found: float = 0.0
     needed: float = 0.0
 
-    def say(self, texts: dict[str, str] = ENGLISH) -> str:
+    def say(self) -> str:
         """The reason, and what to do about it."""
-        return texts[self.kind].format(found=self.found, needed=self.needed)
+        return REASONS[self.kind].format(found=self.found, needed=self.needed)
 
 
 def refusal(measures: dict, unlikeness: float, probability: float | None, params: ScoreParams) -> Refusal | None:
@@ -71,7 +65,7 @@ def refusal(measures: dict, unlikeness: float, probability: float | None, params
     multiple of the one that is still allowed; `probability` is that of the target class, None where no window could be
     heard.
     """
-    speech, snr, clipped, bandwidth = (measures[name] for name in MEASURES)
+    speech, snr, clipped, bandwidth = (measures[name] for name in QUALITY)
     if not speech:
         return Refusal("silent")
     if speech < params.min_speech_seconds:

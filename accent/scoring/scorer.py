@@ -21,11 +21,11 @@ from accent.grading.grade import BELOW, ELSEWHERE, NEAR, WITHIN
 from accent.grading.grader import CARD as BANK
 from accent.grading.grader import Grader
 from accent.grading.take import GradedPiece, TakeGrade, find_graded_words, grade_take
-from accent.network.log_odds import one_against_rest
+from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, load_model, window_logits
-from accent.scoring.reference import HIGH, LOW, Fitness, Reference, load_reference
+from accent.network.typicality import COUNT, clip_features
+from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW, Fitness, Reference, load_reference
 from accent.scoring.refusal import TOO_CLOSE, UNPROVEN, Refusal, refusal
-from accent.scoring.typicality import COUNT, clip_features
 
 UNSURE = "unsure"
 ASKED_ONCE = "words left out: only of a take of one piece are they looked for, and this one has several"
@@ -48,7 +48,7 @@ class Score:
     verdict: str  # see `say_verdict`; or "unsure"
     refused: Refusal | None  # why it is unsure
     target: str  # class that the grade and the probability are of
-    graded: TakeGrade | None  # how near to natives of the target; None where there is no bank of them, too
+    heard: TakeGrade | None  # how near to natives of the target, refused or not; None where there is no bank of them
     probability: float | None  # of the target class, calibrated, where all classes are equally frequent
     probabilities: dict[str, float]  # of every class
     probability_low: float | None  # that 5% of the target's test clips got less than; None for another --target
@@ -65,10 +65,15 @@ class Score:
         """Why it is unsure and what to do about it, else ""."""
         return self.refused.say() if self.refused else ""
 
+    @property
+    def graded(self) -> TakeGrade | None:
+        """The grade, which a refused take has none of."""
+        return None if self.refused else self.heard
+
     def as_dict(self) -> dict:
         """What `--json` prints of it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["refused"], fields["graded"]
+        del fields["refused"], fields["heard"]
         inner = {"windows": [window._asdict() for window in self.windows], "fitness": dataclasses.asdict(self.fitness)}
         fields |= {"language": fields.pop("probabilities")}
         return {"verdict": fields.pop("verdict"), "reason": self.reason, **self._grade_fields(), **fields, **inner}
@@ -109,20 +114,21 @@ class Scorer:
         self.target = card.classes.index(self.target_name)
 
     @classmethod
-    def load(cls, model_dir: Path | str, device: str = "cpu", target: str = "") -> "Scorer":
+    def load(cls, model_dir: Path | str, device: str = "cpu", target: str = "", grades: bool = True) -> "Scorer":
         """Read a model's folder; raises `InputError` for bad files, and for a `target` without a bank of natives.
 
-        Without `target` it is `score.target`, and a model without `bank.json` gives no grades.
+        Without `target` it is `score.target`, and a model without `bank.json` gives no grades. Nor does it without
+        `grades`, which take more time than all the rest.
         """
         folder = Path(model_dir)
         model, card = load_model(folder, device)
         reference = load_reference(folder)
         if reference.weights_sha256 != card.weights_sha256:
             raise InputError(f"{model_dir}: reference.json is of another model. Run 'dvc repro evaluate'")
-        for name, where in ((reference.score.target, f"{model_dir}: score.target"), (target, "--target")):
-            if name and name not in card.classes:
-                raise InputError(f"{where}: no class {name!r}. The model's: {', '.join(card.classes)}")
-        grader = Grader.load(folder) if target or (folder / BANK).exists() else None
+        reference.score.check_target(card.classes, model_dir)
+        if target and target not in card.classes:
+            raise InputError(f"--target: no class {target!r}. The model's: {', '.join(card.classes)}")
+        grader = Grader.load(folder) if grades and (target or (folder / BANK).exists()) else None
         if grader and target:
             grader.check_target(target)
         return cls(model, card, reference, grader, target)
@@ -216,7 +222,7 @@ class Scorer:
         except InputError as error:
             score.warnings.append(f"words left out: {error}")
             return score
-        return dataclasses.replace(score, graded=score.graded._replace(words=words))
+        return dataclasses.replace(score, heard=score.heard._replace(words=words))
 
     def window_logits(self, spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First frames of a spectrogram's windows, and their logits (windows, classes)."""
@@ -230,7 +236,7 @@ class Scorer:
         return one_against_rest(logits / self.card.temperature, self.target)
 
     def _windows(self, piece: Piece, starts: np.ndarray, logits: np.ndarray) -> list[Window]:
-        frame = self.card.spectrogram.hop_length / SAMPLE_RATE
+        frame = self.card.spectrogram.seconds_of(1)
         begins = piece.start_s + starts * frame
         ends = np.minimum(begins + self.card.window * frame, piece.start_s + len(piece.waveform) / SAMPLE_RATE)
         values = zip(begins, ends, expit(self.log_odds(logits)), strict=True)
@@ -249,8 +255,8 @@ class Scorer:
         compared = name == self.reference.score.target
         found = {
             "target": name,
-            "probability_low": self.reference.native_probability(LOW) if compared else None,
-            "probability_high": self.reference.native_probability(HIGH) if compared else None,
+            "probability_low": self.reference.native_probability(NATIVE_LOW) if compared else None,
+            "probability_high": self.reference.native_probability(NATIVE_HIGH) if compared else None,
             "speech_s": measures["speech_s"],
             "measures": measures,
             "windows": windows,
@@ -259,7 +265,7 @@ class Scorer:
         }
         if not windows:
             refused = refusal(measures, 0.0, None, self.reference.score)
-            return Score(UNSURE, refused, graded=None, probability=None, probabilities={}, percentile=None, **found)
+            return Score(UNSURE, refused, heard=None, probability=None, probabilities={}, percentile=None, **found)
         logits, speech = logits / len(windows), speech / len(windows)
         log_odds = self.log_odds(logits[np.newaxis])[0]
         probability = float(expit(log_odds))
@@ -268,13 +274,13 @@ class Scorer:
             refused = None  # for the classifier, which is not asked where there is a grade
         if not refused and not fitness.verdicts:
             refused = Refusal(UNPROVEN)
-        take = grade_take(graded, name, self.grader.reference(name)) if self.grades and not refused else None
+        take = grade_take(graded, name, self.grader.reference(name)) if self.grades else None
         verdict = UNSURE if refused else say_verdict(take, name, probability)
         probabilities = softmax(logits / self.card.temperature)
         return Score(
             verdict,
             refused,
-            graded=take,
+            heard=take,
             probability=probability,
             probabilities={label: float(value) for label, value in zip(self.card.classes, probabilities, strict=True)},
             percentile=self.reference.native_percentile(log_odds) if compared and not refused else None,

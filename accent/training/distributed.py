@@ -59,7 +59,7 @@ def launch(main: Callable[[], None], processes: int) -> None:
     if 0 < gpus < processes:
         raise InputError(
             f"params.yaml: train.processes: {processes}, and this machine has {gpus} GPUs. Set it to {gpus} or less, "
-            f"or start them on several machines (README, 'Training on several GPUs or processes')"
+            f"or start them on several machines (docs/several-machines.md, 'Several machines')"
         )
     threads = max(len(os.sched_getaffinity(0)) // processes, 1)
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))

@@ -1,0 +1,68 @@
+"""Run the network once over the clips of every split and probe and of the second source, and keep its logits."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from accent.core.errors import InputError, run
+from accent.core.outputs import output_file
+from accent.core.params import load_params
+from accent.core.parts import Parts, join_index
+from accent.core.tables import read_frame, write_table
+from accent.corpus.second_source import SECOND_SOURCE, is_given, read_second_source
+from accent.corpus.selection import EvaluateParams, IngestParams
+from accent.corpus.splits import PROBE, SPLITS
+from accent.network.model import ModelCard, load_model, window_logits
+from accent.network.typicality import clip_features
+
+CLIP = ["clip_id", "client_id", "label", "split"]
+
+
+def windows_table(model: nn.Module, card: ModelCard, spectrograms: Sequence[np.ndarray]) -> pd.DataFrame:
+    """A row for each spectrogram: `window_start_s` and `window_logits` of its windows."""
+    starts, logits = window_logits(model, spectrograms, card.window, card.window_hop)
+    seconds = [card.spectrogram.seconds_of(first) for first in starts]
+    return pd.DataFrame({"window_start_s": seconds, "window_logits": [windows.tolist() for windows in logits]})
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("spectrograms", type=Path)
+    parser.add_argument("splits", type=Path)
+    parser.add_argument("logits", type=Path)
+    args = parser.parse_args()
+
+    params, ingest = load_params("evaluate", EvaluateParams), load_params("ingest", IngestParams)
+    model, card = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
+    clips = read_frame(args.splits, CLIP)
+    clips = join_index(clips[clips["split"].isin([*SPLITS, PROBE])], args.spectrograms)
+    if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(card.classes):
+        classes = list(card.classes)
+        raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
+
+    spectrograms = Parts(args.spectrograms, clips)
+    features = [clip_features(spectrogram, card).mean(axis=0) for spectrogram in spectrograms]
+    judged = np.flatnonzero(clips["split"] != "train")
+    windows = windows_table(model, card, Parts(args.spectrograms, clips.iloc[judged])).set_index(judged)
+    tables = [clips[CLIP].assign(typicality=features).join(windows)]
+    if is_given(params.second_source):
+        learnt = set(clips.loc[clips["split"].isin(["train", "valid"]), "client_id"])
+        number = params.second_source_clips
+        found = read_second_source(params.second_source, ingest, number, learnt, card.audio, card.spectrogram)
+        windows = windows_table(model, card, list(found["spectrogram"]))
+        tables.append(found.assign(split=SECOND_SOURCE)[CLIP].join(windows))
+    table = pd.concat(tables, ignore_index=True)
+    with output_file(args.logits) as partial:
+        write_table(table, partial)
+    heard = table["window_logits"].dropna().map(len)
+    print(f"{args.logits}: {len(heard):,} clips, {heard.sum():,} windows; statistics of {len(clips):,} clips")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,335 @@
+"""The page's signal path in TypeScript, held to Python's numbers on real recordings."""
+
+import base64
+import subprocess
+from dataclasses import asdict
+
+import av
+import numpy as np
+import pytest
+import soundfile as sf
+import soxr
+
+from accent.audio.high_pass import LOW_PASS, STEP, high_pass
+from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.audio.waveform import FULL_SCALE, AudioParams, Recording, mix, trim
+from accent.audio.windows import even_starts
+from accent.network.model import ModelCard
+from accent.network.typicality import COUNT, Typicality, clip_features
+from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, ScoreParams, refusal
+from accent.scoring.scorer import merge_measures
+from tests.helpers import sample_clips
+from tests.web import WEB, Signal, as_floats, as_text, node, packages
+
+AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.8, max_seconds=30.0)
+SPECTROGRAM = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60.0, fmax_hz=4000.0, range_db=80.0)
+CARD = ModelCard(
+    arch="resnet18",
+    width=8,
+    antialias=False,
+    classes=("english", "french"),
+    audio=AUDIO,
+    spectrogram=SPECTROGRAM,
+    window_seconds=1.5,
+    window_hop_seconds=0.5,
+    temperature=1.0,
+    weights_sha256="",
+)
+RNG = np.random.default_rng(0)
+TYPICALITY = Typicality(
+    mean=tuple(RNG.normal(size=COUNT)), precision=tuple(map(tuple, np.cov(RNG.normal(size=(COUNT, 99))))), allowed=2.0
+)
+LIMITS = ScoreParams(
+    target="french",
+    min_speech_seconds=1.0,
+    min_snr_db=15.0,
+    max_clipped_fraction=0.03,
+    min_bandwidth_hz=4500.0,
+    typical_quantile=0.99,
+    min_confidence=0.6,
+)
+WEB_CARD = {
+    "audio": {**asdict(AUDIO), "sample_rate": 16000},
+    "high_pass": {"step": STEP, "taps": LOW_PASS.tolist()},
+    "spectrogram": asdict(SPECTROGRAM),
+    "window": CARD.window,
+    "window_hop": CARD.window_hop,
+    "typicality": asdict(TYPICALITY),
+}
+
+
+@pytest.fixture(scope="module")
+def signal(tmp_path_factory) -> Signal:
+    return Signal(tmp_path_factory.mktemp("signal"))
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[np.ndarray]:
+    """Real clips at 16 kHz."""
+    found = [sf.read(path, dtype="float32") for path in sample_clips("fr")[::60] + sample_clips("en")[::50]]
+    return [soxr.resample(samples, rate, 16000) for samples, rate in found]
+
+
+def test_the_page_compiles_and_its_lock_names_no_registry():
+    packages()
+    node("npx", "tsc", "--noEmit")
+    assert "resolved" not in (WEB / "package-lock.json").read_text()
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 32000, 44100, 48000, 96000])
+def test_resampling_agrees_with_soxr(signal, rate):
+    samples, source = sf.read(sample_clips("fr")[3], dtype="float32")
+    there = soxr.resample(samples, source, rate)[: 3 * rate]
+    expected = soxr.resample(there, rate, 16000)
+    found = as_floats(signal(["resample", as_text(there), rate, 16000])[0])
+    assert len(found) == len(expected)
+    edge = 200  # samples at the ends, where both see zeros beyond
+    error = (found - expected)[edge:-edge]
+    assert np.sqrt(np.mean(error**2)) < 1e-3 * np.sqrt(np.mean(expected**2))  # -60 dB
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_resampling_keeps_tones_in_the_band_and_drops_those_beyond(signal, rate):
+    time = np.arange(2 * rate) / rate
+    kept, dropped = (
+        as_floats(signal(["resample", as_text(0.5 * np.sin(2 * np.pi * hz * time)), rate, 16000])[0])[1000:-1000]
+        for hz in (7000, 8200)
+    )
+    assert np.sqrt(2 * np.mean(kept**2)) == pytest.approx(0.5, rel=1e-3)
+    assert np.sqrt(np.mean(dropped**2)) < 1e-5
+
+
+def test_the_high_pass_agrees(signal, clips):
+    hum = 0.1 * np.sin(2 * np.pi * 50 * np.arange(len(clips[0])) / 16000) + 0.2
+    for waveform in (clips[0], (clips[0] + hum).astype(np.float32), clips[1][:500], clips[1][:2], clips[1][:1]):
+        (found,) = signal(["highPass", as_text(waveform), WEB_CARD])
+        assert as_floats(found) == pytest.approx(high_pass(waveform), abs=2e-6)
+
+
+def test_channels_are_mixed_alike(signal, clips):
+    left = clips[0]
+    for channels in (
+        [left],
+        [left, 0.5 * left],
+        [left, -0.9 * left],
+        [-left, left, 0.1 * left],
+        [left, clips[0][::-1]],
+    ):
+        expected, _ = mix(np.stack(channels))
+        (found,) = signal(["mix", [as_text(channel) for channel in channels]])
+        assert as_floats(found) == pytest.approx(expected, abs=1e-6)
+
+
+def test_trimming_and_measures_agree(signal, clips):
+    noisy = clips[0] + RNG.normal(0, 0.01, len(clips[0])).astype(np.float32)
+    silence, click = np.zeros(20000, np.float32), np.zeros(20000, np.float32)
+    click[9000:9200] = 0.5
+    cases = [*clips, noisy, silence, click, clips[1][:300], 3 * clips[2]]
+    results = signal(*(["trim", as_text(case), WEB_CARD] for case in cases))
+    assert sum(len(as_floats(result["waveform"])) > 0 for result in results) >= len(clips)
+    for case, result in zip(cases, results, strict=True):
+        expected, measures = trim(Recording(case, 16000, "", 0.0), AUDIO)
+        found = as_floats(result["waveform"])
+        assert len(found) == len(expected)
+        assert np.abs(found - expected).max(initial=0) <= 1
+        assert np.abs(found).max(initial=0) <= FULL_SCALE
+        for name, value in result["measures"].items():
+            assert value == pytest.approx(measures[name], abs=1e-3), name
+
+
+def test_measures_of_pieces_are_merged_alike(signal, clips):
+    lists = [
+        clips[:3],
+        [np.zeros(30000, np.float32), clips[0], np.zeros(16000, np.float32)],
+        [np.zeros(30000, np.float32)] * 2,
+    ]
+    for pieces in lists:
+        measured = [trim(Recording(piece, 16000, "", 0.01), AUDIO)[1] for piece in pieces]
+        expected = merge_measures(measured)
+        plain = [{name: float(value) for name, value in row.items() if name != "source_codec"} for row in measured]
+        (found,) = signal(["mergeMeasures", plain])
+        assert found.keys() == expected.keys() - {"source_codec"}
+        for name, value in found.items():
+            assert value == pytest.approx(expected[name]), name
+
+
+def test_typicality_agrees(signal, clips):
+    for clip in [*clips, clips[0][:8000]]:
+        spectrogram = log_mel((clip * FULL_SCALE).astype(np.int16), SPECTROGRAM)
+        expected = clip_features(spectrogram, CARD).mean(axis=0)
+        cells = base64.b64encode(spectrogram.tobytes()).decode()
+        features, distance = signal(
+            ["features", cells, len(spectrogram), WEB_CARD], ["unlikeness", expected.tolist(), WEB_CARD]
+        )
+        assert features == pytest.approx(expected, abs=1e-5)
+        assert distance == pytest.approx(TYPICALITY.unlikeness(expected))
+
+
+def test_windows_start_alike(signal):
+    cases = [
+        (length, window, hop) for length in (1, 149, 150, 151, 225, 500, 3001) for window, hop in ((150, 50), (30, 7))
+    ]
+    found = signal(*(["evenStarts", *case] for case in cases))
+    assert found == [even_starts(*case).tolist() for case in cases]
+
+
+def test_refusals_agree(signal):
+    measures = {"speech_s": 3.0, "snr_db": 40.0, "clipped_fraction": 0.0, "bandwidth_hz": 7900.0}
+    clipped = {"clipped_fraction": 0.05, "snr_db": 3.0}
+    changes = [{}, {"speech_s": 0.0}, {"speech_s": 0.5}, clipped, {"snr_db": 3.0}, {"bandwidth_hz": 3400.0}]
+    cases = [
+        ({**measures, **change}, distance, probability)
+        for change in changes
+        for distance in (0.5, 1.5)
+        for probability in (None, 0.3, 0.55, 0.9)
+    ]
+    found = signal(*(["refusal", *case, asdict(LIMITS)] for case in cases))
+    kinds = set()
+    for (given, distance, probability), result in zip(cases, found, strict=True):
+        expected = refusal({name: given[name] for name in QUALITY}, distance, probability, LIMITS)
+        assert result == (expected and expected._asdict())
+        kinds.add(expected and expected.kind)
+    assert len(kinds) == 9  # every reason of a take, and none
+    proved, not_proved = signal(*(["unproven", {"fitness": {"verdicts": it}}] for it in (True, False)))
+    assert proved is None
+    assert not_proved == Refusal(UNPROVEN)._asdict()
+
+
+def test_one_rule_gives_the_verdict(signal):
+    natives = {"low": 1.0, "high": 5.0, "values": [0.5, 1.0, 2.0, 3.0, 5.0, 6.0]}
+    values = [-1.0, 0.49, 0.5, 0.99, 1.0, 3.0, 9.0]
+    found = signal(*(["verdict", value, natives] for value in values))
+    assert found == ["below", "below", "near", "near", "within", "within", "within"]
+
+
+def test_a_moment_has_the_mean_of_the_windows_that_cover_it(signal):
+    windows = [{"start": 1.0, "end": 2.0, "value": 4.0}, {"start": 1.5, "end": 2.5, "value": -2.0}]
+    (found,) = signal(["frameValues", windows])
+    assert (found["start"], found["step"]) == (1.0, 0.1)
+    assert found["values"] == [4.0] * 5 + [1.0] * 5 + [-2.0] * 5
+
+
+def test_stretches_below_the_natives_are_found_and_the_least_native_is_first(signal):
+    natives = {"low": 0.0, "high": 2.0, "values": []}
+    frames = {"start": 0.5, "step": 0.1, "values": [1, -1, -1, 1, 1, -3, -3, -2, 1, -9, 1]}
+    (found,) = signal(["weakStretches", frames, natives])
+    assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.0, 1.3), (0.6, 0.8)]  # 0.1 s is no sound
+    long = {"start": 0, "step": 0.1, "values": [*[-1] * 20, -5, *[-1] * 20]}
+    (found,) = signal(["weakStretches", long, natives])
+    assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.5, 2.5)]
+
+
+# --- practice over time
+
+
+def test_better_is_said_only_beyond_the_spread_of_retakes(signal):
+    steady = [["a", value] for value in (1.0, 1.1, 0.9, 1.0, 1.1, 0.95, 1.0)]
+    cases = [[*steady, ["a", last]] for last in (1.05, 2.0, 0.0)]
+    found = signal(*(["change", case] for case in cases))
+    assert found == [None, "better", "worse"]
+    few = [["a", 1.0], ["a", 1.1], ["a", 5.0]]
+    other = [["b", 1.0], ["b", 1.0], ["b", 1.0], ["b", 1.0], ["a", 5.0]]
+    refused = [*steady, ["a", None]]
+    assert signal(["change", few], ["change", other], ["change", refused]) == [None] * 3
+
+
+def test_retakes_of_one_performance_are_never_called_a_change(signal):
+    calls = []
+    for draw in range(40):
+        values = np.random.default_rng(draw).normal(1, 0.3, 10)
+        calls += [["change", [["a", float(value)] for value in values[: count + 1]]] for count in range(10)]
+    said = [answer for answer in signal(*calls) if answer]
+    assert len(said) <= 0.02 * len(calls)
+
+
+def test_sentences_are_distinct_and_each_has_a_difficulty_and_its_words(signal):
+    for target, count in (("french", 60), ("english", 30)):
+        (sentences,) = signal(["sentences", target])
+        assert len(sentences) == len({s["text"] for s in sentences}) == len({s["id"] for s in sentences}) == count
+        for sentence in sentences:
+            assert sentence["marked"].count("*") >= 2, sentence
+            assert sentence["marked"].count("*") % 2 == 0
+            assert "*" not in sentence["text"]
+            assert sentence["text"][-1] in ".?!"
+            for texts in (sentence["difficulty"]["name"], sentence["difficulty"]["hint"]):
+                assert texts["en"]
+                assert texts["fr"]
+    assert signal(["sentences", "klingon"]) == [[]]
+
+
+def test_french_typography(signal):
+    found = signal(["typeset", "C'est « bon » : 5 % !", "fr"], ["typeset", "It's 5 %: good", "en"])
+    assert found == ["C\u2019est «\u00a0bon\u00a0»\u00a0: 5\u00a0%\u00a0!", "It\u2019s 5 %: good"]
+
+
+# --- the recording
+
+
+def test_a_take_ends_when_the_speaker_does(signal, clips):
+    speech = np.concatenate([np.zeros(8000), clips[0], clips[1]]) + RNG.normal(
+        0, 1e-4, 8000 + len(clips[0]) + len(clips[1])
+    )
+    quiet = RNG.normal(0, 1e-4, 16000 * 4)
+    (result,) = signal(["levels", as_text(np.concatenate([speech, quiet])), 16000])
+    assert result["ended"] == pytest.approx(len(speech) / 16000 + 1.6, abs=0.6)
+    assert "good" in result["said"]
+    loud, faint, none = signal(
+        ["levels", as_text(np.clip(30 * speech, -1, 1)), 16000],
+        ["levels", as_text(0.02 * speech), 16000],
+        ["levels", as_text(quiet), 16000],
+    )
+    assert "loud" in loud["said"]
+    assert "quiet" in faint["said"]
+    assert not {"loud", "good"} & set(faint["said"])
+    assert none["ended"] is None  # a silent room is waited for
+    assert set(none["said"]) == {"silent"}
+
+
+def encode(path, codec: str, rate: int, samples: np.ndarray, **options) -> None:
+    """Write a file with FFmpeg's encoders."""
+    with av.open(str(path), "w", **options) as container:
+        stream = container.add_stream(codec, rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray(samples[np.newaxis].astype(np.float32), format="fltp", layout="mono")
+        frame.rate = rate
+        for converted in av.AudioResampler(
+            format=stream.format, layout="mono", rate=rate, frame_size=stream.frame_size
+        ).resample(frame):
+            container.mux(stream.encode(converted))
+        container.mux(stream.encode(None))
+
+
+def test_the_rate_of_a_file_is_read_from_its_header(signal, tmp_path, tone):
+    cases = {}
+    for rate in (16000, 22050, 44100, 48000):
+        samples = tone(300, 1.5, rate)
+        for suffix, subtype in (
+            (".wav", "PCM_16"),
+            (".flac", "PCM_16"),
+            (".ogg", "VORBIS"),
+            (".mp3", "MPEG_LAYER_III"),
+        ):
+            path = tmp_path / f"{rate}{suffix}"
+            sf.write(path, samples, rate, subtype=subtype)
+            cases[path] = rate
+        m4a = tmp_path / f"{rate}.m4a"
+        encode(m4a, "aac", rate, samples)
+        cases[m4a] = rate
+    for suffix in (".opus", ".webm", ".mka"):
+        path = tmp_path / f"opus{suffix}"
+        encode(path, "libopus", 16000, tone(300, 1.5, 16000), **({"format": "ogg"} if suffix == ".opus" else {}))
+        cases[path] = 48000  # at which every Opus decoder works
+    tagged = tmp_path / "tagged.mp3"
+    tag = ["-c", "copy", "-metadata", f"title={'x' * 9000}"]
+    subprocess.run(["ffmpeg", "-loglevel", "error", "-i", tmp_path / "44100.mp3", *tag, tagged], check=True)
+    cases[tagged] = 44100
+    for name, content in {
+        "empty": b"",
+        "text": b"hello " * 99,
+        "cut": b"RIFF\x00\x00",
+        "box": b"\0\0\0\x08ftyp" * 3,
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content)
+        cases[path] = None
+    found = signal(*(["statedRate", str(path)] for path in cases))
+    assert dict(zip(map(str, cases), found, strict=True)) == {str(path): rate for path, rate in cases.items()}
