@@ -137,6 +137,9 @@ def options(file: Path) -> set[str]:
 def check_module(name: str, words: list[str]) -> str:
     """What is wrong with `python -m name words`, or ""."""
     file = module_file(name)
+    if name.startswith("stages.") and file:
+        as_in_dvc = shlex.split(stages()[name.removeprefix("stages.")]["cmd"], comments=True)
+        return "" if as_in_dvc[3:] == words else f"dvc.yaml has {shlex.join(as_in_dvc)}"
     if file is None:
         known = name.split(".")[0] not in CODE_FOLDERS and find_spec(name.split(".")[0])
         return "" if known else f"there is no module {name}"
@@ -241,6 +244,7 @@ def test_commands_exist(command: Command) -> None:
         "dvc repro no_such_stage",
         "dvc exp run -S train.no_such_parameter=1",
         "pytest tests/test_nothing.py",
+        "torchrun --nnodes 2 -m stages.train data/spectrograms",
     ],
 )
 def test_a_wrong_command_is_found(text: str) -> None:

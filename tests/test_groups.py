@@ -60,6 +60,10 @@ def test_the_picture_has_a_line_a_group(clips):
     axes = draw_subgroups(table, 0.3).axes[0]
     assert len(axes.get_yticks()) == len(table)
     assert "gender: female" in axes.get_yticklabels()[2].get_text()
+    alone = pd.concat([table, table.tail(1).assign(dimension="stated", value="(not stated)")])
+    labels = [label.get_text() for label in draw_subgroups(alone, 0.3).axes[0].get_yticklabels()]
+    assert len(labels) == len(table)  # a group alone says no more than the line of all
+    assert not any(label.startswith("stated") for label in labels)
 
 
 def test_a_probe_beside_the_natives(clips):

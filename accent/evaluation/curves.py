@@ -143,7 +143,9 @@ def draw_risk_coverage(rows: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         draw_lines(axes, rows, "coverage", "risk", "label")
         axes.set(xlim=(0, 1.01), ylim=(0, None), xlabel="share answered, the surest first", ylabel="share wrong")
+        axes.set_ylim(top=max(axes.get_ylim()[1], 0.05))
         for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))  # whole percents
             axis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         return figure
 

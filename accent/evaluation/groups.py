@@ -126,8 +126,11 @@ def write_subgroups(folder: Path, test: Predictions, target: str, resamples: int
 def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
     """A line for each group of `subgroups`: share of wrong clips, interval, and how many clips.
 
-    `overall` is the error of all, as a line to compare with.
+    `overall` is the error of all, as a line to compare with. A dimension of one group, which says no more than that, is
+    left out unless there is no other.
     """
+    groups = table.groupby("dimension")["value"].transform("size")
+    table = table[groups > 1] if (groups > 1).any() else table
     with drawing():
         gaps = (table["dimension"] != table["dimension"].shift()).cumsum().to_numpy() - 1
         places = np.arange(len(table)) + gaps * 0.6
@@ -143,5 +146,5 @@ def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
         axes.set(yticks=places, yticklabels=names, ylim=(places[-1] + 0.7, -0.7), xlim=(-0.02, 1.02))
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("clips taken for another class, 95% interval (dotted: of all)")
+        axes.set_xlabel("share of clips that were wrong, with its 95% interval\n(dotted: all clips)", size=9)
         return figure

@@ -17,7 +17,7 @@ from accent.scoring.scorer import UNSURE, Scorer
 
 COLUMNS = [
     *("level", "recording", "verdict", "reason", "error"),
-    *("speech_s", "probability", "log_odds", "percentile"),
+    *("speech_s", "probability", "log_odds", "grade"),
 ]
 
 
@@ -59,7 +59,8 @@ def score_recordings(scorer: Scorer, recordings: Sequence[tuple[str, Path]]) -> 
         row |= {"verdict": score.verdict, "reason": score.reason, "speech_s": score.speech_s}
         if score.probability is not None:
             odds = float(logit(np.clip(score.probability, 1e-12, 1 - 1e-12)))
-            row |= {"probability": score.probability, "log_odds": odds, "percentile": score.percentile}
+            row |= {"probability": score.probability, "log_odds": odds}
+        row |= {"grade": score.heard.whole.grade} if score.heard else {}
         rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -74,15 +75,15 @@ def ordered_rightly(ranks: Sequence[int], scores: Sequence[float]) -> float:
     return float(somersd(ranks, scores).statistic + 1) / 2
 
 
-def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> dict:
-    """What `metrics/practice.json` says of the levels' log-odds, with a 95% interval by bootstrap over recordings.
+def summarise(values: dict[str, Sequence[float]], params: PracticeParams) -> dict:
+    """What `metrics/practice.json` says of the levels' grades or log-odds; a 95% interval by bootstrap of recordings.
 
     `too_few` says why there is no interval, or "".
     """
-    counts = [len(log_odds[level]) for level in params.levels]
+    counts = [len(values[level]) for level in params.levels]
     ranks = np.repeat(np.arange(len(counts), 0, -1), counts)
     levels = np.repeat(params.levels, counts)
-    scores = np.concatenate([log_odds[level] for level in params.levels])
+    scores = np.concatenate([values[level] for level in params.levels])
 
     def metric(rows: np.ndarray) -> dict[str, float]:
         return {"pairs_ordered_rightly": ordered_rightly(ranks[rows], scores[rows])}
@@ -90,7 +91,7 @@ def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> d
     recordings = np.arange(len(scores))
     tau = kendalltau(ranks, scores).statistic
     return {
-        "mean_log_odds": {level: float(np.mean(log_odds[level])) for level in params.levels},
+        "mean": {level: float(np.mean(values[level])) for level in params.levels},
         **metric(recordings),
         "interval": speaker_intervals(metric, recordings, levels, params.resamples, params.seed),
         "too_few": too_few_speakers(recordings, levels).replace("speakers", "recordings"),
@@ -98,15 +99,12 @@ def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> d
     }
 
 
-def practice_metrics(table: pd.DataFrame, target: str, params: PracticeParams) -> dict:
-    """What `metrics/practice.json` has, from the table of `score_recordings`."""
-    heard = table.dropna(subset="log_odds")
+def practice_metrics(heard: pd.DataFrame, by: str, params: PracticeParams) -> dict:
+    """Numbers of the recordings that were scored: the probabilities of each level, and its order by a column `by`."""
     of_level = {level: heard[heard["level"] == level] for level in params.levels}
     return {
-        "target": target,
         "mean_probability": {level: float(rows["probability"].mean()) for level, rows in of_level.items()},
-        **summarise({level: rows["log_odds"] for level, rows in of_level.items()}, params),
+        **summarise({level: rows[by] for level, rows in of_level.items()}, params),
         "recordings": {level: len(rows) for level, rows in of_level.items()},
         "unsure": int((heard["verdict"] == UNSURE).sum()),
-        "not_scored": len(table) - len(heard),
     }

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ HASH_CHARACTERS = 10  # of a speaker's 128: no two of a corpus share them
 MIME_TYPES = {"MP3": "audio/mpeg", "OGG": "audio/ogg", "WAV": "audio/wav", "WAVEX": "audio/wav", "FLAC": "audio/flac"}
 UNKNOWN_TYPE = "application/octet-stream"  # browsers then look at the content themselves (HTML, "MIME types")
 OTHERS = ("verdict", "interval", "clips_of", "speakers_of")  # that have no column in a table
+FILE_NAME = re.compile(r"[a-z0-9 ]*")  # the sample's prompts have the names of their files for sentences
 SHOWN = {  # column: name, unit, by what it is multiplied, decimals
     "probability": ("probability", "%", 100, 1),
     "duration_s": ("duration", "s", 1, 1),
@@ -110,6 +112,7 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
     return {
         **clip,
         "speaker": clip["client_id"][:HASH_CHARACTERS],
+        "says": "" if FILE_NAME.fullmatch(clip["sentence"] or "") else clip["sentence"],
         "measures": {
             column: round(float(clip[column]) * factor, decimals) + 0.0  # no -0
             for column, (_, _, factor, decimals) in SHOWN.items()
@@ -202,8 +205,15 @@ def render(**page: object) -> str:
     environment.filters |= {"number": number, "interval": interval, "columns": columns_of, "sentence": sentence}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    votes = {(card["up_votes"], card["down_votes"]) for card in page["cards"]}
     html = environment.get_template("report.html").render(
-        **page, beside=beside, measures=SHOWN, box=CLIP_BOX, script=script, script_hash=script_hash
+        **page,
+        beside=beside,
+        measures={name: it for name, it in SHOWN.items() if len(votes) > 1 or not name.endswith("_votes")},
+        votes_differ=len(votes) > 1,  # else they say nothing
+        box=CLIP_BOX,
+        script=script,
+        script_hash=script_hash,
     )
     size = len(html.encode())
     if size > MAX_BYTES:

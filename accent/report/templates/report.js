@@ -65,7 +65,40 @@ function count() {
   copy.disabled = download.disabled = number === 0;
 }
 
-list.addEventListener("change", count);
+// Ticks and their reasons outlive a reload. Those of clips that another report lists are left as they are.
+const KEPT = "accent-report-ticks";
+
+function kept() {
+  try {
+    return JSON.parse(localStorage.getItem(KEPT)) ?? {};
+  } catch {
+    return {}; // a browser that stores nothing
+  }
+}
+
+function keep() {
+  const all = kept();
+  for (const card of cards) delete all[card.dataset.clip];
+  for (const card of ticked()) all[card.dataset.clip] = card.querySelector("input[type=text]").value;
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(all));
+  } catch {
+    // as above
+  }
+}
+
+for (const card of cards) {
+  const reason = kept()[card.dataset.clip];
+  if (typeof reason !== "string") continue;
+  card.querySelector("input[type=checkbox]").checked = true;
+  card.querySelector("input[type=text]").value = reason;
+}
+count();
+
+list.addEventListener("change", () => {
+  count();
+  keep();
+});
 
 copy.addEventListener("click", async () => {
   const text = exclusions();

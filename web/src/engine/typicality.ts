@@ -1,4 +1,4 @@
-/** How unlike speech a recording is, independent of the network: accent/scoring/typicality.py. */
+/** How unlike speech a recording is, independent of the network: accent/network/typicality.py. */
 
 import type { Card } from "./card";
 import { powerSpectrum } from "./fourier";
