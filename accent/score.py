@@ -22,6 +22,9 @@ from tqdm import tqdm
 from accent.audio.decoder import open_audio
 from accent.core.errors import InputError, Reject, printable, run
 from accent.core.outputs import output_file
+from accent.grading.grade import ELSEWHERE
+from accent.grading.reading import split_words
+from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW
 from accent.scoring.refusal import UNPROVEN
 from accent.scoring.scorer import UNSURE, Score, Scorer, Window
 
@@ -34,6 +37,7 @@ AUDIO_SUFFIXES = (
 BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "12345678"  # where the terminal has no others
 BARS_SHOWN = 16
+WORDS_SHOWN = 3
 MIN_NAME = 12  # columns for the names of takes, with fewer of which the table becomes a list
 
 
@@ -92,16 +96,44 @@ def bars(windows: list[Window], levels: str = BARS) -> str:
     return "".join(levels[min(int(group.mean() * len(levels)), len(levels) - 1)] for group in groups if len(group))
 
 
-def print_table(scores: list[tuple[Path, Score]], target: str, console: Console) -> None:
+def moments(score: Score, levels: str = BARS) -> str:
+    """Bars for the tenths of a second, or for `BARS_SHOWN` groups of them: natives' range begins in the middle."""
+    whole, grades = score.graded.whole, [moment.grade for moment in score.graded.timeline]
+    size = 2 * (whole.native_high - whole.native_low)
+    groups = np.array_split((np.array(grades) - whole.native_low) / size + 0.5, min(len(grades), BARS_SHOWN))
+    return "".join(levels[int(np.clip(group.mean() * len(levels), 0, len(levels) - 1))] for group in groups)
+
+
+def graded_cells(score: Score, levels: str) -> list[str]:
+    """What the table says of a take after its verdict, where there is a bank of natives."""
+    speech = f"{score.speech_s:.1f} s"
+    if score.graded is None:
+        return ["", "", "", speech, ""]
+    whole = score.graded.whole
+    grade = f"{whole.grade:.2f} ({whole.low:.2f} to {whole.high:.2f})"
+    range_ = f"{whole.native_low:.2f} to {whole.native_high:.2f}"
+    return [grade, range_, f"{whole.percentile:.0f}%", speech, moments(score, levels)]
+
+
+def ungraded_cells(score: Score, levels: str) -> list[str]:
+    """The same where there is none: the classifier's answer."""
+    answers = ["", ""]
+    if score.verdict != UNSURE:
+        answers = [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
+    return [*answers, f"{score.speech_s:.1f} s", bars(score.windows, levels)]
+
+
+def print_table(scores: list[tuple[Path, Score]], scorer: Scorer, console: Console) -> None:
     """The scores as people read them, and below them why some are unsure; on a narrow screen a list instead."""
     names = [path.name for path, _ in scores]
     shown = [printable(path.name if names.count(path.name) == 1 else str(path)) for path, _ in scores]
     levels = BARS if _can_show(BARS, console) else PLAIN_BARS
-    headings = ["take", "verdict", target, "natives below", "speech", "window by window"]
-    rows = []
-    for name, (_, score) in zip(shown, scores, strict=True):
-        answers = ["", ""] if score.verdict == UNSURE else [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
-        rows.append([name, score.verdict, *answers, f"{score.speech_s:.1f} s", bars(score.windows, levels)])
+    target = scorer.target_name
+    if scorer.grades:
+        headings, cells_of = ["take", "verdict", "grade", "natives", "below it", "speech", "over time"], graded_cells
+    else:
+        headings, cells_of = ["take", "verdict", target, "natives below", "speech", "window by window"], ungraded_cells
+    rows = [[name, score.verdict, *cells_of(score, levels)] for name, (_, score) in zip(shown, scores, strict=True)]
     widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
     for_names = console.width - sum(2 + width for width in widths[1:])
     if for_names >= min(widths[0], MIN_NAME):
@@ -123,17 +155,51 @@ def print_table(scores: list[tuple[Path, Score]], target: str, console: Console)
             console.print(f"[yellow]warning[/] {escape(name)}: {escape(warning)}", highlight=False)
         if score.refused and score.refused.kind != UNPROVEN:
             console.print(f"[yellow]unsure[/] {escape(name)}: {score.reason}", highlight=False)
-    low, high = scores[0][1].native_low, scores[0][1].native_high
-    console.print(
-        f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}. Probabilities are for equal shares "
-        "of the classes.",
-        highlight=False,
-    )
-    console.print(scores[0][1].fitness.sentence, highlight=False, markup=False)
+        if score.graded:
+            for line in say_take(score):
+                console.print(f"{escape(name)}: {escape(line)}", highlight=False)
+    print_scale(scorer, console)
+    console.print(scorer.reference.fitness.sentence, highlight=False, markup=False)
+
+
+def say_take(score: Score) -> list[str]:
+    """Lines about a graded take: whether it is the language at all, and where it sounded least native."""
+    lines = []
+    if score.graded.whole.verdict(score.probability >= 0.5) == ELSEWHERE:
+        lines.append(f"this did not sound like {score.target} at all")
+    spans = [f"{stretch.start_s:.1f} to {stretch.end_s:.1f} s" for stretch in score.graded.stretches]
+    if spans:
+        lines.append(f"least native at {', '.join(spans)}")
+    below = sorted((word for word in score.graded.words if word.below), key=lambda word: word.grade)
+    if below:
+        said = ", ".join(f"{word.text} ({word.start_s:.1f} s)" for word in below[:WORDS_SHOWN])
+        lines.append(f"least native words: {said}")
+    elif score.graded.words:
+        lines.append("every word is within natives' range")
+    return lines
+
+
+def print_scale(scorer: Scorer, console: Console) -> None:
+    """What the numbers mean."""
+    if scorer.grades:
+        reference = scorer.grader.reference(scorer.target_name)
+        text = (
+            f"The grade says how much nearer the sounds lie to natives' than to other languages'. Nine in ten of "
+            f"{reference.takes} natives' takes of {scorer.target_name} are in their range, which narrows with the "
+            "seconds of speech; in brackets, the grade's own 95% range."
+        )
+    else:
+        low, high = (scorer.reference.native_probability(percent) for percent in (NATIVE_LOW, NATIVE_HIGH))
+        text = (
+            f"Of native speakers' test clips, nine in ten got {low:.0%} to {high:.0%}. Probabilities are for equal "
+            "shares of the classes."
+        )
+    console.print(text, highlight=False)
 
 
 def _coloured(verdict: str, target: str) -> str:
-    colour = "yellow" if verdict == UNSURE else "green" if verdict == target else "red"
+    colour = "green" if verdict in (target, f"native {target}") else "red"
+    colour = "yellow" if verdict in (UNSURE, f"near native {target}") else colour
     return f"[{colour}]{escape(verdict)}[/]"
 
 
@@ -149,6 +215,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Score recordings with the trained model.")
     parser.add_argument("takes", type=Path, nargs="+", metavar="FILE_OR_FOLDER")
     parser.add_argument("--model", type=Path, default=Path("models"), help="folder of the model (default: models)")
+    parser.add_argument("--target", default="", metavar="CLASS", help="class to grade for (default: score.target)")
+    parser.add_argument("--text", default="", help="what was spoken in the one take, for a grade word by word")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the one take: spectrogram, timeline, why")
     args = parser.parse_args()
@@ -156,7 +224,13 @@ def main() -> None:
     takes, wrong, skipped = find_takes(args.takes)
     if args.plot and len(takes) != 1:
         raise InputError(f"--plot draws a single take, and these are {len(takes)}. Name one file")
-    scorer = Scorer.load(args.model)
+    if args.text:
+        if len(takes) != 1:
+            raise InputError(f"--text is that of a single take, and these are {len(takes)}. Name one file")
+        split_words(args.text)  # raises where there is no letter in it
+    scorer = Scorer.load(args.model, target=args.target)
+    if args.text and not scorer.grades:
+        raise InputError(f"--text: this model has no bank of natives for {scorer.target_name!r}. Run 'dvc repro bank'")
     for line in wrong:
         print(f"error: {printable(line)}", file=sys.stderr)
     if skipped:
@@ -168,7 +242,7 @@ def main() -> None:
     for path in takes:
         try:
             with tqdm(desc=printable(path.name), unit="s", unit_scale=True, delay=2, leave=False) as bar:
-                score = scorer.score(path, bar.update)
+                score = scorer.score(path, bar.update, args.text)
         except (Reject, OSError) as error:
             failed += 1
             reason = str(error.strerror or error) if isinstance(error, OSError) else str(error)
@@ -183,7 +257,7 @@ def main() -> None:
         if args.plot:
             plot(scorer, path, score, args.plot)
     if scores and not args.json:
-        print_table(scores, scorer.reference.score.target, Console())
+        print_table(scores, scorer, Console())
     if failed:
         sys.exit(1)
 

@@ -23,18 +23,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from accent.errors import run
-from accent.intervals import speaker_intervals
-from accent.log_odds import log_odds_of
-from accent.metrics import calibration_error, ece_by_chance
-from accent.nuisance import fit_classifier, log_odds, nuisance_table
-from accent.parts import Parts, read_index
-from accent.ranking import roc_auc
-from accent.revisions import probabilities_of
-from accent.selective import evaluate_refusal
 from tqdm import tqdm
 
-from accent.compare import HIGHER_IS_BETTER, compare, verdict
+from accent.core.errors import run
+from accent.core.parts import Parts, read_index
+from accent.corpus.common_voice import FEMALE, MALE, gender_of
+from accent.evaluation.compare import HIGHER_IS_BETTER, compare, verdict
+from accent.evaluation.confounds import confound_table, fit_classifier, log_odds
+from accent.evaluation.headline import evaluate_abstention
+from accent.evaluation.intervals import say_interval, speaker_intervals
+from accent.evaluation.metrics import auc, calibration_error, ece_by_chance, roc_auc
+from accent.evaluation.predictions import Predictions, probabilities_of
+from accent.network.calibration import log_odds_of
 from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
 from benchmarks.usage import ROOT
 
@@ -46,9 +46,10 @@ STAGES = {
     "spectrogram": "WAVEFORMS spectrograms",
     "split": "WAVEFORMS splits.parquet",
     "train": "SPECTROGRAMS splits.parquet models live training.json --state state",
-    "evaluate": "models WAVEFORMS SPECTROGRAMS splits.parquet evaluation.json predictions.parquet plots",
+    "predict": "models SPECTROGRAMS splits.parquet logits.parquet",
+    "evaluate": "models WAVEFORMS/index.parquet logits.parquet evaluation.json predictions.parquet plots",
 }
-PREPARING, OF_A_FOLD = ("ingest", "decode"), ("split", "train", "evaluate")
+PREPARING, OF_A_FOLD = ("ingest", "decode"), ("split", "train", "predict", "evaluate")
 
 
 def write_params(folder: Path, changes: dict) -> None:
@@ -74,7 +75,8 @@ def run_stage(name: str, folder: Path, paths: dict[str, Path]) -> None:
 
 def _in_child(name: str, folder: Path, paths: dict[str, Path]) -> None:
     os.chdir(folder)
-    sys.argv = [name, *(str(paths.get(word, word)) for word in STAGES[name].split())]
+    words = (word.partition("/") for word in STAGES[name].split())
+    sys.argv = [name, *("".join([str(paths.get(first, first)), slash, rest]) for first, slash, rest in words)]
     with open("log.txt", "a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         run(import_module(f"stages.{name}").main)
 
@@ -162,7 +164,7 @@ def calibration(rows: pd.DataFrame, targets: np.ndarray) -> str:
 def nuisance_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
     """The log-odds for the test clips of the confound baseline, which learns from the other clips of a run's folds."""
     index = read_index(folder / "waveforms")
-    table = nuisance_table(index, Parts(folder / "waveforms", index))
+    table = confound_table(index, Parts(folder / "waveforms", index))
     table.index = index["clip_id"]
     found = np.empty((len(test), len(classes)))
     for fold in range(FOLDS):
@@ -172,6 +174,29 @@ def nuisance_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str
         classifier = fit_classifier(table.loc[learnt["clip_id"]], learnt["label"], SEED)
         found[rows] = log_odds(classifier, classes, table.loc[test["clip_id"][rows]])
     return found
+
+
+def print_genders(folder: Path, test: pd.DataFrame, target: str) -> None:
+    """Whether the score tells women from men within each class, and the classes apart within each gender."""
+    genders = read_index(folder / "waveforms").set_index("clip_id")["gender"].map(gender_of)
+    test = test.assign(gender=genders.loc[test["clip_id"]].to_numpy())
+    questions = [("gender", FEMALE, "label", label) for label in sorted(test["label"].unique())]
+    questions += [("label", target, "gender", gender) for gender in (FEMALE, MALE)]
+    for what, positive, within, value in questions:
+        rows = test[(test[within] == value) & test["gender"].isin([FEMALE, MALE])]
+        score = rows[f"probability_{target}"].to_numpy()
+        strata = (rows[what] == positive).to_numpy()
+        interval = speaker_intervals(
+            lambda drawn, of=strata, by=score: {"auc": auc(of[drawn], by[drawn])},
+            rows["client_id"],
+            strata,
+            RESAMPLES,
+            SEED,
+        )["auc"]
+        print(
+            f"{value}: AUC of {positive} against the others {auc(strata, score):.3f} {say_interval(interval)}, "
+            f"{strata.sum()} clips against {(~strata).sum()}"
+        )
 
 
 def print_table(folder: Path, names: list[str], base_name: str) -> None:
@@ -207,7 +232,7 @@ def print_table(folder: Path, names: list[str], base_name: str) -> None:
             cells += of_split.beside(odds, None if name == base_name else odds_of_base[split])
         rows = runs["test"]
         found = compare(test, rows, RESAMPLES, SEED)["metrics"]
-        refused = evaluate_refusal(rows, target)
+        refused = evaluate_abstention(Predictions.of_table(rows), target)
         error = refused["error_of_answered"]
         cells += [
             f"{found['balanced_accuracy']['b']:.3f}",
@@ -219,6 +244,7 @@ def print_table(folder: Path, names: list[str], base_name: str) -> None:
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     alone = folds["test"].beside(nuisance_odds(folder, base_name, test, classes), odds_of_base["test"])
     print(f"| confound baseline | | | {' | '.join(alone)} | | | | | |")
+    print_genders(folder, test, target)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from accent.errors import run
 
+from accent.core.errors import run
 from benchmarks.usage import ROOT, stage_usage
 
 WORKER = """
@@ -25,8 +25,8 @@ import json, os, sys, time
 from pathlib import Path
 import torch
 import stages.decode as decode
-from accent.params import load_params
-from accent.spectrogram import SpectrogramParams
+from accent.core.params import load_params
+from accent.audio.spectrogram import SpectrogramParams
 from stages.decode import DecodeParams, decode_part
 from stages.spectrogram import spectrogram_part
 torch.set_num_threads(1)

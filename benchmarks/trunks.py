@@ -17,20 +17,20 @@ from pathlib import Path
 
 import torch
 import yaml
-from accent.callbacks import Checkpoint
-from accent.errors import run
-from accent.params import load_params
-from accent.parts import Parts, read_index
-from accent.precision import choose_precision
-from accent.spectrogram import SpectrogramParams
-from accent.trunk import save_trunk
-from accent.windows import window_frames
 
-from accent.audio import SAMPLE_RATE
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
+from accent.audio.windows import window_frames
+from accent.core.errors import run
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.network.trunk import save_trunk
 from accent.pretraining.distil import DistilParams, make_student_learner
 from accent.pretraining.lessons import hold_out, lesson_dls, teach
 from accent.pretraining.teacher import TeachParams, load_teacher
-from accent.training import fit
+from accent.training.callbacks import Checkpoint
+from accent.training.learner import fit
+from accent.training.precision import choose_precision
 from benchmarks.usage import ROOT, stage_usage
 
 TRUNKS: dict[str, tuple[dict, dict]] = {  # changes of distil, changes of spectrogram

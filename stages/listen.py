@@ -23,7 +23,7 @@ from accent.pretraining.agreement import agreement
 from accent.pretraining.distil import DistilParams
 from accent.pretraining.lessons import hold_out
 from accent.pretraining.listen import ListenParams, probe_sets
-from accent.pretraining.sources import corpora, current_commit
+from accent.pretraining.sources import corpora, current_commit, release_of
 from accent.pretraining.student import Student, refine_time
 from accent.pretraining.teacher import TeachParams, load_teacher
 
@@ -75,7 +75,7 @@ def main() -> None:
         "antialias": distil.antialias,
         "spectrogram": asdict(spectrogram),
         "teacher": {**asdict(taught), "teacher": "openai/whisper-base, encoder", "weights_sha256": teacher.sha256},
-        "data": corpora(ingest.releases, clips, params.licences),
+        "data": corpora(clips, release_of(ingest.releases, clips), params.licences),
         "pretraining": asdict(distil),
         "commit": current_commit(),
         "metrics": metrics,

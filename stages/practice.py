@@ -17,7 +17,7 @@ from accent.scoring.scorer import UNSURE, Scorer
 
 COLUMNS = [
     *("level", "recording", "verdict", "reason", "error"),
-    *("speech_s", "probability", "log_odds", "percentile"),
+    *("speech_s", "probability", "log_odds", "grade"),
 ]
 
 
@@ -43,33 +43,39 @@ def main() -> None:
         row |= {"verdict": score.verdict, "reason": score.reason, "speech_s": score.speech_s}
         if score.probability is not None:
             odds = float(logit(np.clip(score.probability, 1e-12, 1 - 1e-12)))
-            row |= {"probability": score.probability, "log_odds": odds, "percentile": score.percentile}
+            row |= {"probability": score.probability, "log_odds": odds}
+        row |= {"grade": score.heard.whole.grade} if score.heard else {}
         rows.append(row)
     table = pd.DataFrame(rows, columns=COLUMNS)
-    heard = table.dropna(subset="log_odds")
+    by = "grade" if scorer.grades else "log_odds"  # of refused recordings too: what matters here is the order
+    heard = table.dropna(subset=["log_odds", by])
     for level in params.levels:
         if level not in set(heard["level"]):
             raise InputError(f"{args.practice}/{level}: no recording of it can be scored. See 'python -m accent.score'")
 
-    target = scorer.reference.score.target
+    target = scorer.target_name
     by_level = heard.groupby("level")
     metrics = {
         "target": target,
+        "by": by,
         "mean_probability": {level: float(by_level.get_group(level)["probability"].mean()) for level in params.levels},
-        **summarise({level: by_level.get_group(level)["log_odds"] for level in params.levels}, params),
+        **summarise({level: by_level.get_group(level)[by] for level in params.levels}, params),
         "recordings": {level: len(by_level.get_group(level)) for level in params.levels},
         "unsure": int((heard["verdict"] == UNSURE).sum()),
         "not_scored": len(table) - len(heard),
     }
     native = scorer.reference.native_log_odds
+    range_ = (native[NATIVE_LOW], native[NATIVE_HIGH])
+    if scorer.grades:
+        range_ = scorer.grader.reference(target).bounds(heard["speech_s"].median())
     with output_folder(args.pictures) as partial:
         table.to_csv(partial / "recordings.csv", index=False)
-        figure = draw_levels(heard, params.levels, (native[NATIVE_LOW], native[NATIVE_HIGH]), target)
+        figure = draw_levels(heard, params.levels, range_, target, by)
         figure.savefig(partial / "levels.png", facecolor="white")
     write_json(args.metrics, metrics)
-    means = ", ".join(f"{level} {mean:.2f}" for level, mean in metrics["mean_probability"].items())
+    means = ", ".join(f"{level} {mean:.2f}" for level, mean in metrics["mean"].items())
     print(
-        f"{args.metrics}: {len(heard)} recordings, mean probability of {target}: {means}; "
+        f"{args.metrics}: {len(heard)} recordings, mean {by} for {target}: {means}; "
         f"{metrics['pairs_ordered_rightly']:.0%} of the pairs ordered rightly, {metrics['unsure']} unsure, "
         f"{metrics['not_scored']} not scored"
     )

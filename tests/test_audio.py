@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile as sf
+from scipy.ndimage import binary_opening
 
 from accent.audio.decoder import open_audio
 from accent.audio.waveform import (
@@ -20,6 +21,7 @@ from accent.audio.waveform import (
     no_speech,
     read_recording,
     speech_frames,
+    without_short_runs,
 )
 from accent.core.errors import Reject
 from stages.decode import decode_part
@@ -387,3 +389,10 @@ def test_a_colon_in_a_name_is_no_protocol(tone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("take:1.m4a").write_bytes(with_ffmpeg(tone(440, 2.0, 48000), 48000, "mp4", "aac"))
     assert len(read_recording(Path("take:1.m4a"), 30).waveform) / SAMPLE_RATE == pytest.approx(2, abs=0.1)
+
+
+def test_short_runs_go_as_by_scipy():
+    rng = np.random.default_rng(1)
+    for length in range(1, 200):
+        mask = rng.random(length) < 0.8
+        np.testing.assert_array_equal(without_short_runs(mask), binary_opening(mask, np.ones(5, bool)))

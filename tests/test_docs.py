@@ -3,6 +3,7 @@
 import ast
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
@@ -13,6 +14,8 @@ import pytest
 import yaml
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
+
+from tests.figures import read, wrong_figures
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -134,6 +137,9 @@ def options(file: Path) -> set[str]:
 def check_module(name: str, words: list[str]) -> str:
     """What is wrong with `python -m name words`, or ""."""
     file = module_file(name)
+    if name.startswith("stages.") and file:
+        as_in_dvc = shlex.split(stages()[name.removeprefix("stages.")]["cmd"], comments=True)
+        return "" if as_in_dvc[3:] == words else f"dvc.yaml has {shlex.join(as_in_dvc)}"
     if file is None:
         known = name.split(".")[0] not in CODE_FOLDERS and find_spec(name.split(".")[0])
         return "" if known else f"there is no module {name}"
@@ -214,6 +220,11 @@ def test_there_are_commands() -> None:
     assert len(COMMANDS) > 40
 
 
+def test_the_package_installs_the_command() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert "accent" in project.get("scripts", {})
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=str)
 def test_commands_exist(command: Command) -> None:
     assert not check(command)
@@ -233,6 +244,7 @@ def test_commands_exist(command: Command) -> None:
         "dvc repro no_such_stage",
         "dvc exp run -S train.no_such_parameter=1",
         "pytest tests/test_nothing.py",
+        "torchrun --nnodes 2 -m stages.train data/spectrograms",
     ],
 )
 def test_a_wrong_command_is_found(text: str) -> None:
@@ -295,3 +307,16 @@ def test_readme_shows_the_graph() -> None:
     blocks = [block for language, block in FENCE.findall(README.read_text(encoding="utf-8")) if language == "mermaid"]
     expected = reduced_graph(stages())
     assert blocks == [expected], f"Paste this into the README:\n{expected}"
+
+
+def test_figures_are_those_of_the_metrics() -> None:
+    """Where this fails, `python -m tests.figures` writes the figures anew."""
+    assert not wrong_figures()
+
+
+def test_a_page_says_what_the_audit_found() -> None:
+    """That the confounds may do as well as the model, and that the synthetic takes are ordered by chance."""
+    low, high = read("audit")["nuisance"]["difference_95"]
+    assert low < 0 < high
+    low, high = read("practice")["interval"]["pairs_ordered_rightly"]
+    assert low < 0.5 < high

@@ -92,7 +92,7 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     lines = (ROOT / NUMERICS_FILE).read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     assert pinned == numerics()
-    assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "predict"}
+    assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "bank", "predict"}
     assert f"-r {NUMERICS_FILE}" in (ROOT / "requirements.txt").read_text().splitlines()
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 

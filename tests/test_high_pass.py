@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from accent.audio.high_pass import LOW_PASS, SAMPLE_RATE, STEP, TAPS, high_pass
+from accent.audio.high_pass import LOW_PASS, SAMPLE_RATE, STEP, TAPS, high_pass, reflected
 from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.core.params import load_params
 from tests.helpers import ROOT
@@ -74,3 +74,10 @@ def test_hum_is_gone_from_the_spectrogram_too():
     assert np.abs(hummed - plain).mean(axis=0).max() < 2
     unfiltered = log_mel(32767 * (speech + hum), params).astype(int)
     assert np.abs(unfiltered - log_mel(32767 * speech, params)).mean(axis=0).max() > 10
+
+
+@pytest.mark.parametrize("length", [721, 740, 2000, 16001])
+def test_the_reflection_is_that_of_numpy(length):
+    waveform = np.random.default_rng(1).standard_normal(length).astype(np.float32)
+    expected = np.pad(waveform, (720, 739), "reflect", reflect_type="odd")
+    np.testing.assert_array_equal(reflected(waveform, 720, 739), expected)

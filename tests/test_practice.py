@@ -27,7 +27,7 @@ def test_a_summary_of_perfect_order_of_none_and_its_interval():
     perfect = summarise({"good": [5, 6, 7, 6], "ok": [2, 3, 4, 3], "bad": [-1, 0, 1, 0]}, PARAMS)
     assert perfect["pairs_ordered_rightly"] == 1
     assert perfect["interval"]["pairs_ordered_rightly"] == pytest.approx([0.473, 1], abs=1e-3)  # 0.05 to the 1/4
-    assert perfect["mean_log_odds"] == {"good": 6, "ok": 3, "bad": 0}
+    assert perfect["mean"] == {"good": 6, "ok": 3, "bad": 0}
     generator = np.random.default_rng(0)
     samples = {level: generator.standard_normal(30) for level in PARAMS.levels}
     none = summarise(samples, PARAMS)

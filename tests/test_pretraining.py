@@ -20,12 +20,13 @@ from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
 from accent.evaluation.metrics import auc
 from accent.grading.encoder import Encoder, encode
-from accent.grading.grade import Bank, frame_grades, unit_frames
+from accent.grading.store import load_ear
 from accent.network.resnet import ResNet
 from accent.network.trunk import load_trunk
+from accent.pretraining.banks import NativesFilter, is_native
 from accent.pretraining.lessons import hold_out, teach
 from accent.pretraining.listen import out_of_fold, pooled_features
-from accent.pretraining.sources import corpora
+from accent.pretraining.sources import corpora, release_of
 from accent.pretraining.teacher import BASE, TeachParams, load_teacher
 from tests.helpers import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
 
@@ -78,6 +79,14 @@ def speech(tmp_path_factory, teacher):
             "held_out_locales": [],
             "held_out_share": 0.3,
         },
+        "banks": {
+            "layers": 2,
+            "dimensions": 16,
+            "natives": {"fr": {}},
+            "native_clips": 8,
+            "takes": 4,
+            "other_clips": 6,
+        },
         "listen": {"sets": {"labelled": "labelled"}, "licences": {"a-release": "CC0-1.0"}, "context_seconds": 4},
         "evaluate": {"resamples": 20},
     }
@@ -115,6 +124,36 @@ def test_every_stage_runs_on_a_few_clips_and_gives_the_same_bytes_again(speech):
     names = safetensors.torch.load_file(speech / "trunk/trunk.safetensors")
     assert names["conv1.weight"].dtype == torch.float16
     assert not any(name.startswith("fc.") for name in names)
+    done = stage("banks", "waveforms", "encoder", "banks.json", cwd=speech)
+    assert "correlation of its grades with the teacher's: fr" in done.stdout
+    ear, card = load_ear(speech / "encoder")
+    assert ear.project.out_features == 16
+    assert card.others == ("en",)
+    assert card.natives["fr"].takes == 4
+    assert [(corpus.release, corpus.clips) for corpus in card.data] == [("a-release", 14)]
+    teacher = safetensors.torch.load_file(speech_teacher(speech) / "encoder.safetensors")["layers.0.fc1.weight"].float()
+    assert (ear.encoder.layers[0].fc1.weight - teacher).abs().max() < teacher.abs().max() / 200
+
+
+def speech_teacher(folder: Path) -> Path:
+    return Path(yaml.safe_load((folder / "params.yaml").read_text())["teach"]["teacher"])
+
+
+def test_a_clip_that_grades_are_tried_on_is_in_no_bank(speech, tmp_path):
+    shutil.copytree(speech, tmp_path / "same", ignore=shutil.ignore_patterns("one", "two", "trunk"))
+    set_params(tmp_path / "same", {"listen": {"sets": {"known": "speech"}}})
+    done = stage("banks", "waveforms", "encoder", "banks.json", cwd=tmp_path / "same", ok=False)
+    assert "listen.sets.known: speech_en_0_0 may be in a bank. Take it out of the speech" in done.stderr
+    assert not (tmp_path / "same" / "encoder").exists()
+
+
+def test_natives_are_those_who_state_no_other_accent():
+    accents = ["", "Irish English", "Irish English|Scottish English", "Irish English, Dutch", "Irish English"]
+    clips = pd.DataFrame({"label": "en", "accents": accents, "client_id": ["a", "b", "c", "d", "unknown:e"]})
+    who = NativesFilter(accents=("Irish English", "Scottish English"))
+    assert is_native(clips, "en", who).tolist() == [False, True, True, False, False]
+    assert is_native(clips, "en", NativesFilter()).all()
+    assert not is_native(clips, "fr", NativesFilter()).any()
 
 
 def read_lessons(folder: Path) -> tuple[pd.DataFrame, Parts, Parts]:
@@ -180,10 +219,10 @@ def test_the_encoder_in_plain_torch_is_transformers_own(teacher):
     state["embed_positions.weight"] = state["embed_positions.weight"][: 4 * 50]
     encoder.load_state_dict({name: state[name].float() for name in encoder.state_dict()})
     rng = np.random.default_rng(0)
-    waveforms = [(rng.normal(0, 3000, size)).astype(np.int16) for size in (16000, 70000)]  # one is longer than a piece
+    waveforms = [(rng.normal(0, 3000, size)).astype(np.int16) for size in (50000, 64000 * 2)]  # two pieces of 4 s
     expected = load_teacher(make_teacher(teacher), "cpu").frames(waveforms)
     for waveform, frames in zip(waveforms, expected, strict=True):
-        found = encode(encoder, waveform)
+        found = encode(encoder, waveform, 4)
         assert found.shape == frames.shape
         assert torch.allclose(found, torch.from_numpy(frames).float(), atol=0.01)
 
@@ -220,7 +259,7 @@ def test_what_is_wrong_with_the_speech_is_told_in_a_line(speech, tmp_path):
     assert not (tmp_path / "long" / "out").exists()
     rows = read_index(speech / "waveforms")
     with pytest.raises(InputError, match="listen.licences: nothing for the release a-release. State its licence"):
-        corpora(speech / "speech", rows, {})
+        corpora(rows, release_of(speech / "speech", rows), {})
 
 
 def test_a_clip_without_a_client_id_is_a_speaker_of_its_own(tmp_path):
@@ -283,21 +322,3 @@ def test_the_trunk_hears_french_from_english_and_random_weights_do_not(tmp_path)
         features = pooled_features(network, Parts(tmp_path / "spectrograms", index), 150, 75)
         found[name] = auc(french, out_of_fold(features, clips, 1))
     assert found["trunk"] > 0.95 > found["random"] + 0.05, found
-
-
-def make_banks() -> tuple[Bank, Bank, torch.Tensor]:
-    rng = torch.Generator().manual_seed(0)
-    natives, others = torch.randn(300, 16, generator=rng) + 1, torch.randn(300, 16, generator=rng) - 1
-    frames = torch.randn(50, 16, generator=rng) + 0.5
-    both = torch.cat([natives, others])
-    units = [unit_frames(side, both.mean(dim=0), both.std(dim=0)) for side in (natives, others, frames)]
-    return Bank(units[0]), Bank(units[1]), units[2]
-
-
-def test_exchanged_banks_turn_a_grade_round_and_the_order_of_frames_is_nothing():
-    natives, others, frames = make_banks()
-    grades = frame_grades(frames, natives, others)
-    assert grades.mean() > 0.1
-    assert torch.allclose(frame_grades(frames, others, natives), -grades)
-    order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(1))
-    assert torch.allclose(frame_grades(frames[order], natives, others), grades[order], atol=1e-6)

@@ -26,7 +26,6 @@ CHANGE_SECONDS = 0.08  # the same, for the change from before to after
 SIDES = np.array([-SIDE_SECONDS, 0, SIDE_SECONDS, -CHANGE_SECONDS, CHANGE_SECONDS]) * SAMPLE_RATE / FRAME
 
 EDGES = np.round(np.geomspace(LOWEST_HZ, HIGHEST_HZ, BANDS + 1) * FRAME / SAMPLE_RATE).astype(int)
-POWERS_OF_2 = 1 << np.arange(32, dtype=np.uint32)
 
 
 def fingerprint(waveform: np.ndarray) -> bytes:
@@ -41,14 +40,15 @@ def fingerprint(waveform: np.ndarray) -> bytes:
 
     energy = _smoothed(energy, BAND_SECONDS)
     steps = np.concatenate([energy[:, :-1] - energy[:, 1:], energy[:, :-1] + energy[:, 1:]], axis=1)
-    differences, totals = np.split(_at(steps, places + SIDES[:, None]), 2, axis=2)
+    both = _at(steps, places + SIDES[:, None])
+    differences, totals = both[..., : BANDS - 1], both[..., BANDS - 1 :]
     differences = np.concatenate([differences[:3], differences[4:] - differences[3:4]])
     totals = np.concatenate([totals[:3], totals[4:] + totals[3:4]])
     values = (differences / (totals + 1)).transpose(1, 0, 2).reshape(len(places), 32)
 
     landmarks = np.zeros(len(places), LANDMARK)
     landmarks["time"] = np.rint(places * (FRAME * TIMES_PER_SECOND / SAMPLE_RATE))
-    landmarks["signs"] = (values > 0) @ POWERS_OF_2
+    landmarks["signs"] = np.packbits(values > 0, axis=1, bitorder="little").view("<u4")[:, 0]
     landmarks["weakest"] = np.argsort(np.abs(values), axis=1, kind="stable")[:, :2]
     return landmarks.tobytes()
 
@@ -67,7 +67,7 @@ def _peaks(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _at(rows: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The rows at places that may lie between two of them."""
-    places = np.clip(places, 0, len(rows) - 1)
+    places = np.minimum(np.maximum(places, 0), len(rows) - 1)
     below = np.minimum(places.astype(int), len(rows) - 2)
     share = (places - below)[..., None].astype(rows.dtype)
     return rows[below] * (1 - share) + rows[below + 1] * share

@@ -33,8 +33,19 @@ def high_pass(waveform: np.ndarray) -> np.ndarray:
     and last sample, so that an offset does not begin with a step.
     """
     edge = STEP * (TAPS // 2 + 1)
-    padded = np.pad(waveform, (edge, edge + -len(waveform) % STEP), "reflect", reflect_type="odd")
+    padded = reflected(waveform, edge, edge + -len(waveform) % STEP)
     falling, rising = (padded.reshape(-1, STEP) @ (TRIANGLE.T / STEP)).T
     low = np.convolve(falling[1:] + rising[:-1], LOW_PASS, "valid")
-    drawn_out = np.stack([low[:-1], low[1:]], axis=1) @ TRIANGLE
-    return waveform - drawn_out.reshape(-1)[: len(waveform)]
+    drawn_out = (np.stack([low[:-1], low[1:]], axis=1) @ TRIANGLE).reshape(-1)[: len(waveform)]
+    return np.subtract(waveform, drawn_out, out=drawn_out)
+
+
+def reflected(waveform: np.ndarray, before: int, after: int) -> np.ndarray:
+    """`np.pad` in odd reflection, in half the time where one reflection is enough."""
+    if len(waveform) <= max(before, after):
+        return np.pad(waveform, (before, after), "reflect", reflect_type="odd")
+    padded = np.empty(before + len(waveform) + after, waveform.dtype)
+    padded[before : before + len(waveform)] = waveform
+    np.subtract(2 * waveform[0], waveform[before:0:-1], out=padded[:before])
+    np.subtract(2 * waveform[-1], waveform[-2 : -2 - after : -1], out=padded[before + len(waveform) :])
+    return padded

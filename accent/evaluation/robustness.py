@@ -44,7 +44,7 @@ def _score_clip(model_dir: Path, clip_id: str, audio: bytes, seed: int) -> list[
 
 @lru_cache(maxsize=1)
 def _scorer(model_dir: Path) -> Scorer:
-    return Scorer.load(model_dir)  # once a process
+    return Scorer.load(model_dir, grades=False)  # once a process
 
 
 def _judged(scorer: Scorer, take: bytes) -> tuple[float, bool]:

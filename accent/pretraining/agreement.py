@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from accent.corpus.selection import seeded_hash
 from accent.grading.encoder import WIDTH
-from accent.grading.grade import Bank, frame_grades, unit_frames
+from accent.grading.grade import Bank, frame_grades
 from accent.pretraining.listen import ListenParams
 from accent.pretraining.student import Student
 from accent.pretraining.teacher import Teacher
@@ -30,6 +31,11 @@ def bank_rows(clips: pd.DataFrame, native: str, seed: int) -> tuple[np.ndarray, 
     learnt, natives = (drawn["kind"] == "train").to_numpy(), (drawn["label"] == native).to_numpy()
     sides = order[learnt & natives][:NATIVE_CLIPS], order[learnt & ~natives][:OTHER_CLIPS]
     return *sides, order[~learnt & natives][:GRADED_CLIPS]
+
+
+def unit_frames(frames: Tensor, mean: Tensor, spread: Tensor) -> Tensor:
+    """Frames (n, dimensions), standardised by dimension and scaled to length 1, which a cosine compares."""
+    return normalize((frames.float() - mean) / spread, dim=1)
 
 
 def clip_grades(frames: Frames, natives: Sequence[int], others: Sequence[int], graded: Sequence[int]) -> np.ndarray:

@@ -11,20 +11,24 @@ from accent.core.errors import InputError
 from accent.corpus.common_voice import ClassFilter, read_releases
 
 
-def corpora(releases: Path, clips: pd.DataFrame, licences: Mapping[str, str]) -> list[dict]:
-    """One entry a release in the folder `releases`, about those of its clips that took part.
-
-    `clips` has `clip_id`, `label` (the locale) and `duration_s`. Raises `InputError` where `licences` lacks a release.
-    """
+def release_of(releases: Path, clips: pd.DataFrame) -> pd.Series:
+    """The name of the release in the folder `releases` that each clip comes from; `clips` has `clip_id`."""
     with tempfile.TemporaryDirectory() as scratch:
         sources = read_releases(releases, [ClassFilter(locale="")], Path(scratch) / "spool")
-        release_of = {
+        names = {
             path.rsplit(".", 1)[0]: Path(source.where.split(": ")[-1]).parent.name
             for source in sources
             for path in source.rows["path"]
         }
-    names = clips["clip_id"].map(release_of)
-    if strangers := sorted(set(names) - set(licences)):
+    return clips["clip_id"].map(names).rename("release")
+
+
+def corpora(clips: pd.DataFrame, releases: pd.Series, licences: Mapping[str, str]) -> list[dict]:
+    """One entry a release about those of its clips that took part, which `releases` names.
+
+    `clips` has `label` (the locale) and `duration_s`. Raises `InputError` where `licences` lacks a release.
+    """
+    if strangers := sorted(set(releases) - set(licences)):
         raise InputError(f"params.yaml: listen.licences: nothing for the release {strangers[0]}. State its licence")
     return [
         {
@@ -34,7 +38,7 @@ def corpora(releases: Path, clips: pd.DataFrame, licences: Mapping[str, str]) ->
             "hours": round(float(rows["duration_s"].sum()) / 3600, 2),
             "licence": licences[release],
         }
-        for release, rows in clips.groupby(names.rename("release"))
+        for release, rows in clips.groupby(releases)
     ]
 
 

@@ -91,8 +91,7 @@ def load_teacher(params: TeachParams, device: str) -> Teacher:
 
     Raises `InputError` for a folder without the file, and for weights that are damaged or of another size.
     """
-    folder = Path(params.teacher)
-    state = _read_folder(folder) if folder.exists() else _fetch(params.teacher)
+    state = read_weights(params.teacher)
     positions = params.context_seconds * FRAMES_PER_SECOND
     encoder = WhisperEncoder(WhisperConfig(**BASE, max_source_positions=positions))
     try:
@@ -106,6 +105,12 @@ def load_teacher(params: TeachParams, device: str) -> Teacher:
         digest.update(state[name].half().contiguous().numpy().tobytes())
     encoder.layers = encoder.layers[: max(params.layers)]  # what comes after them is not asked for
     return Teacher(encoder.to(device).eval(), digest.hexdigest(), params, device)
+
+
+def read_weights(teacher: str) -> dict[str, Tensor]:
+    """The weights of the teacher's encoder, from a folder or from the hub."""
+    folder = Path(teacher)
+    return _read_folder(folder) if folder.exists() else _fetch(teacher)
 
 
 def _read_folder(folder: Path) -> dict[str, Tensor]:

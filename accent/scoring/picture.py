@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit, logit
 
 from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE
+from accent.grading.take import MOMENT_SECONDS
 from accent.network.model import ModelCard
 from accent.scoring.explain import attributions, cells_of
 from accent.scoring.scorer import Piece, Score, Scorer
@@ -39,7 +40,7 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
         figure = new_figure(WIDTH, 5.6 if len(piece.waveform) else 1.4)
         heights = [0.4, 1.5, 2.2] if len(piece.waveform) else [0.5]
         axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
-        draw_range(axes[0], score, scorer.reference.score.target)
+        draw_range(axes[0], score, score.target)
         if len(piece.waveform):
             draw_timeline(axes[1], piece, score)
             added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram)
@@ -53,38 +54,74 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
 
 
 def draw_range(axes: Axes, score: Score, target: str) -> None:
-    """The score on a line from 0 to 100%, with the range that native speakers' test clips got."""
+    """The grade, with its own 95% range, on a line beside natives' range; without one, the probability.
+
+    A refused take shows the line alone.
+    """
+    if score.graded:
+        whole = score.graded.whole
+        low, high, value, own = whole.native_low, whole.native_high, whole.grade, (whole.low, whole.high)
+        ends = min(low, own[0]) - (high - low) / 4, max(high, own[1]) + (high - low) / 4
+    elif score.probability_low is not None:
+        low, high, value, own = score.probability_low, score.probability_high, score.probability, None
+        ends = 0.0, 1.0
+        axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    else:
+        axes.set_axis_off()
+        return
     axes.axhspan(0.35, 0.65, 0, 1, color=INK, alpha=0.15)
-    axes.barh(0.5, score.native_high - score.native_low, 0.5, left=score.native_low, color=FOR, alpha=0.45)
-    axes.text((score.native_low + score.native_high) / 2, 0.86, "natives", ha="center", va="bottom", color=FOR, size=9)
-    if score.probability is not None and not score.reason:
-        axes.plot([score.probability] * 2, [0.1, 0.9], color=AGAINST if score.probability < 0.5 else FOR, linewidth=3)
-    axes.set(xlim=(0, 1), ylim=(0, 1.35), yticks=[], xticks=np.linspace(0, 1, 5))
-    axes.xaxis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
+    axes.barh(0.5, high - low, 0.5, left=low, color=FOR, alpha=0.45)
+    axes.text((low + high) / 2, 0.86, "natives", ha="center", va="bottom", color=FOR, size=9)
+    if value is not None and not score.reason:
+        axes.plot([value] * 2, [0.1, 0.9], color=AGAINST if value < low else FOR, linewidth=3)
+        if own:
+            axes.plot(own, [0.5, 0.5], color=INK, linewidth=1.5)
+    axes.set(xlim=ends, ylim=(0, 1.35), yticks=[])
     axes.set_ylabel(target, rotation=0, ha="right", va="center")
     axes.spines["left"].set_visible(False)
 
 
 def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
-    """The windows' log-odds, as a curve over the waveform; the least native stretches are shaded."""
-    seconds = len(piece.waveform) / SAMPLE_RATE
-    windows = within(score.windows, piece)
-    middles, log_odds = curve(windows)
-    size = max(np.abs(log_odds).max(), 2.0) * 1.1
-    blocks = np.array_split(piece.waveform.astype(np.float32) / FULL_SCALE, min(len(piece.waveform), 800))
-    times = piece.start_s + np.linspace(0, seconds, len(blocks))
-    low, high = ([float(f(block)) for block in blocks] for f in (np.min, np.max))
-    peak = max(np.abs(low).max(), np.abs(high).max(), 1e-6) / size
-    axes.fill_between(times, np.array(low) / peak, np.array(high) / peak, color=INK, alpha=0.3, linewidth=0)
-    for window in least_native(windows):
-        if window.probability < 0.5:
-            axes.axvspan(window.start_s, window.end_s, color=AGAINST, alpha=0.15, linewidth=0)
-    axes.axhline(0, color=INK, linewidth=0.8)
-    axes.plot(middles, log_odds, color=INK, linewidth=1)
-    axes.scatter(middles, log_odds, c=np.where(log_odds < 0, AGAINST, FOR), s=22, zorder=3)
+    """A take's value over time, as a curve over the waveform: the grade's, or the windows' log-odds.
+
+    The least native stretches are shaded, and the words of the text stand below.
+    """
+    end = piece.start_s + len(piece.waveform) / SAMPLE_RATE
+    if score.graded:
+        rows = [moment for moment in score.graded.timeline if piece.start_s <= moment.start_s < end]
+        times = np.array([moment.start_s + MOMENT_SECONDS / 2 for moment in rows])
+        values, zero = np.array([moment.grade for moment in rows]), score.graded.whole.native_low
+        spans = [(stretch.start_s, stretch.end_s) for stretch in score.graded.stretches]
+        size = max(np.abs(values - zero).max(initial=0), score.graded.whole.native_high - zero) * 1.1
+    else:
+        windows = within(score.windows, piece)
+        times, values = curve(windows)
+        zero, size = 0.0, max(np.abs(values).max(), 2.0) * 1.1
+        spans = [(window.start_s, window.end_s) for window in least_native(windows) if window.probability < 0.5]
+    _draw_waveform(axes, piece, zero, size)
+    for begin, until in spans:
+        axes.axvspan(begin, until, color=AGAINST, alpha=0.15, linewidth=0)
+    axes.axhline(zero, color=INK, linewidth=0.8)
+    axes.plot(times, values, color=INK, linewidth=1)
+    axes.scatter(times, values, c=np.where(values < zero, AGAINST, FOR), s=12 if score.graded else 22, zorder=3)
+    axes.set_ylim(zero - size, zero + size)
+    if score.graded:
+        axes.set_ylabel("grade; line:\nnatives begin")
+        for word in score.graded.words:
+            middle, colour = (word.start_s + word.end_s) / 2, AGAINST if word.below else INK
+            axes.text(middle, zero - size, word.text, ha="center", va="bottom", color=colour, size=7, rotation=90)
+        return
     ticks = [value for value in (0.01, 0.1, 0.5, 0.9, 0.99) if abs(logit(value)) <= size]
-    axes.set(ylim=(-size, size), yticks=logit(ticks), yticklabels=[f"{value:.0%}" for value in ticks])
+    axes.set(yticks=logit(ticks), yticklabels=[f"{value:.0%}" for value in ticks])
     axes.set_ylabel("window by window")
+
+
+def _draw_waveform(axes: Axes, piece: Piece, middle: float, size: float) -> None:
+    blocks = np.array_split(piece.waveform.astype(np.float32) / FULL_SCALE, min(len(piece.waveform), 800))
+    times = piece.start_s + np.linspace(0, len(piece.waveform) / SAMPLE_RATE, len(blocks))
+    low, high = (np.array([float(f(block)) for block in blocks]) for f in (np.min, np.max))
+    peak = max(np.abs(low).max(), np.abs(high).max(), 1e-6) / size
+    axes.fill_between(times, middle + low / peak, middle + high / peak, color=INK, alpha=0.3, linewidth=0)
 
 
 def draw_spectrogram(
@@ -146,25 +183,53 @@ def draw_bands(rows, target: str) -> Figure:
         return figure
 
 
-def draw_levels(table, levels: list[str], native: tuple[float, float], target: str) -> Figure:
-    """The recordings of every level as dots on the scale of scores, beside the native range.
+def draw_levels(table, levels: list[str], native: tuple[float, float], target: str, by: str) -> Figure:
+    """The recordings of every level as dots on the scale of grades, or of log-odds, beside the native range.
 
-    `table` has `level` and `log_odds`.
+    `table` has `level` and the column `by`: `grade` or `log_odds`.
     """
     with drawing():
         figure = new_figure(WIDTH, 1.3 + 0.7 * len(levels))
         axes = figure.subplots()
-        axes.axvspan(*native, color=FOR, alpha=0.18, label="5-95% of native speakers' test clips", linewidth=0)
+        axes.axvspan(*native, color=FOR, alpha=0.18, label="5-95% of natives' takes", linewidth=0)
         for place, level in enumerate(levels):
-            scores = table.loc[table["level"] == level, "log_odds"].to_numpy()
+            scores = table.loc[table["level"] == level, by].to_numpy()
             offsets = np.linspace(-0.25, 0.25, len(scores)) if len(scores) > 1 else np.zeros(len(scores))
             axes.scatter(scores, place + offsets, color=AGAINST, alpha=0.8, s=24, linewidth=0)
             axes.plot([scores.mean()] * 2, [place - 0.35, place + 0.35], color=INK, linewidth=2)
-        low, high = min(table["log_odds"].min(), native[0]), max(table["log_odds"].max(), native[1])
-        ticks = np.array([t for t in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999) if low - 2 <= logit(t) <= high + 2])
-        axes.set(xticks=logit(ticks), xticklabels=[f"{expit(value):.3g}" for value in logit(ticks)])
+        if by == "log_odds":
+            low, high = min(table[by].min(), native[0]), max(table[by].max(), native[1])
+            ticks = np.array([t for t in (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999) if low - 2 <= logit(t) <= high + 2])
+            axes.set(xticks=logit(ticks), xticklabels=[f"{expit(value):.3g}" for value in logit(ticks)])
         axes.set(yticks=range(len(levels)), yticklabels=levels, ylim=(len(levels) - 0.5, -0.5))
-        axes.set_xlabel(f"probability of {target} (line: mean)")
+        what = "grade for" if by == "grade" else "probability of"
+        axes.set_xlabel(f"{what} {target} (line: mean)")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, labelcolor=INK)
+        return figure
+
+
+def draw_grades(table, target: str, native: tuple[float, float]) -> Figure:
+    """How the clips of each class and probe are graded for a target, beside natives' range.
+
+    `table` has `label` and `grade`, a row a clip.
+    """
+    with drawing():
+        labels = sorted(set(table["label"]), key=lambda label: (label != target, label))
+        figure = new_figure(WIDTH, 1.4 + 0.8 * len(labels))
+        axes = figure.subplots()
+        axes.axvspan(*native, color=FOR, alpha=0.15, label="5-95% of natives' takes", linewidth=0)
+        edges = np.linspace(table["grade"].min(), table["grade"].max(), 25)
+        for place, label in enumerate(labels):
+            grades = table.loc[table["label"] == label, "grade"]
+            counts, _ = np.histogram(grades, edges)
+            colour = FOR if label == target else AGAINST
+            base = len(labels) - 1 - place
+            heights = 0.85 * counts / max(counts.max(), 1)
+            axes.bar(edges[:-1], heights, np.diff(edges), base, align="edge", color=colour, alpha=0.7, linewidth=0)
+            axes.plot([grades.mean()] * 2, [base, base + 0.9], color=INK, linewidth=2)
+        names = [f"{label}\n{(table['label'] == label).sum()} clips" for label in labels]
+        axes.set(yticks=np.arange(len(labels))[::-1] + 0.4, yticklabels=names, ylim=(0, len(labels)))
+        axes.set_xlabel(f"grade for {target} (line: mean)")
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), frameon=False, labelcolor=INK)
         return figure
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import Field
+from scipy.special import expit
 
 from accent.core.outputs import output_file
 from accent.core.params import params, read_json
@@ -35,6 +36,10 @@ class Reference:
     score: ScoreParams
     native_log_odds: Annotated[tuple[float, ...], Field(min_length=101, max_length=101)]  # percentiles 0 to 100
     typicality: Typicality
+
+    def native_probability(self, percent: int) -> float:
+        """The probability that so many percent of the native speakers' test clips got less than."""
+        return float(expit(self.native_log_odds[percent]))
 
     def native_percentile(self, log_odds: float) -> float:
         """The percent of the native speakers' test clips that scored lower."""

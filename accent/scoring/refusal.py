@@ -10,6 +10,7 @@ from accent.core.errors import InputError
 from accent.core.params import Fraction, params
 
 QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+TOO_CLOSE = "too close to call"
 UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
 
 REASONS = {
@@ -24,7 +25,7 @@ REASONS = {
     "telephone line or headset in telephone mode",
     "unlike speech": "unlike the speech that it knows, {found:.1f} times as far as allowed: record one voice, without "
     "music or other sounds",
-    "too close to call": "too close to call: record more, or another sentence",
+    TOO_CLOSE: "too close to call: record more, or another sentence",
     UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
 }
 
@@ -80,5 +81,5 @@ def refusal(measures: dict, unlikeness: float, probability: float | None, params
     if unlikeness > 1:
         return Refusal("unlike speech", unlikeness, 1.0)
     if max(probability, 1 - probability) < params.min_confidence:
-        return Refusal("too close to call")
+        return Refusal(TOO_CLOSE)
     return None

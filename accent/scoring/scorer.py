@@ -17,13 +17,18 @@ from scipy.special import expit, softmax
 from accent.audio.spectrogram import log_mel
 from accent.audio.waveform import SAMPLE_RATE, Recording, count_clipped, read_pieces, too_little, trim
 from accent.core.errors import CutOff, InputError, Reject
+from accent.grading.grade import BELOW, ELSEWHERE, NEAR, WITHIN
+from accent.grading.grader import CARD as BANK
+from accent.grading.grader import Grader
+from accent.grading.take import GradedPiece, TakeGrade, find_graded_words, grade_take
 from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, load_model, window_logits
 from accent.network.typicality import COUNT, clip_features
 from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW, Fitness, Reference, load_reference
-from accent.scoring.refusal import UNPROVEN, Refusal, refusal
+from accent.scoring.refusal import TOO_CLOSE, UNPROVEN, Refusal, refusal
 
 UNSURE = "unsure"
+ASKED_ONCE = "words left out: only of a take of one piece are they looked for, and this one has several"
 BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
 OPPOSITE = "channels of opposite phase: one of them was turned over. Record in mono, or mend the cable"
 
@@ -38,14 +43,16 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """What there is to say of a take. Where nothing could be heard, probabilities and percentile are None."""
+    """What there is to say of a take. Where it is refused, there is no grade and no percentile."""
 
-    verdict: str  # the target class, "not " and the target class, or "unsure"
+    verdict: str  # see `say_verdict`; or "unsure"
     refused: Refusal | None  # why it is unsure
+    target: str  # class that the grade and the probability are of
+    heard: TakeGrade | None  # how near to natives of the target, refused or not; None where there is no bank of them
     probability: float | None  # of the target class, calibrated, where all classes are equally frequent
     probabilities: dict[str, float]  # of every class
-    native_low: float  # probability that 5% of the native speakers' test clips got less than
-    native_high: float  # and 5% more than
+    probability_low: float | None  # that 5% of the target's test clips got less than; None for another --target
+    probability_high: float | None  # and 5% more than
     percentile: float | None  # percent of those clips that got less than this take
     speech_s: float
     measures: dict[str, float | str]  # see accent.audio.waveform.trim
@@ -58,12 +65,28 @@ class Score:
         """Why it is unsure and what to do about it, else ""."""
         return self.refused.say() if self.refused else ""
 
+    @property
+    def graded(self) -> TakeGrade | None:
+        """The grade, which a refused take has none of."""
+        return None if self.refused else self.heard
+
     def as_dict(self) -> dict:
         """What `--json` prints of it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        del fields["refused"]
+        del fields["refused"], fields["heard"]
         inner = {"windows": [window._asdict() for window in self.windows], "fitness": dataclasses.asdict(self.fitness)}
-        return {"verdict": fields.pop("verdict"), "reason": self.reason, **fields, **inner}
+        fields |= {"language": fields.pop("probabilities")}
+        return {"verdict": fields.pop("verdict"), "reason": self.reason, **self._grade_fields(), **fields, **inner}
+
+    def _grade_fields(self) -> dict:
+        names = ("grade", "grade_low", "grade_high", "grade_percentile", "native_low", "native_high")
+        if self.graded is None:
+            return dict.fromkeys((*names, "timeline", "stretches", "words"))
+        whole = self.graded.whole
+        values = (whole.grade, whole.low, whole.high, whole.percentile, whole.native_low, whole.native_high)
+        parts = {name: [part._asdict() for part in getattr(self.graded, name)] for name in ("timeline", "stretches")}
+        words = [word._asdict() for word in self.graded.words] or None
+        return {**dict(zip(names, values, strict=True)), **parts, "words": words}
 
 
 class Piece(NamedTuple):
@@ -78,19 +101,42 @@ class Piece(NamedTuple):
 class Scorer:
     """The trained model with all that it takes to judge a recording."""
 
-    def __init__(self, model: torch.nn.Module, card: ModelCard, reference: Reference) -> None:
-        self.model, self.card, self.reference = model, card, reference
-        self.target = card.classes.index(reference.score.target)
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        card: ModelCard,
+        reference: Reference,
+        grader: Grader | None = None,
+        target: str = "",
+    ) -> None:
+        self.model, self.card, self.reference, self.grader = model, card, reference, grader
+        self.target_name = target or reference.score.target
+        self.target = card.classes.index(self.target_name)
 
     @classmethod
-    def load(cls, model_dir: Path | str, device: str = "cpu") -> "Scorer":
-        """Read `accent.safetensors`, `accent.json` and `reference.json`; raises `InputError` for bad ones."""
-        model, card = load_model(Path(model_dir), device)
-        reference = load_reference(Path(model_dir))
+    def load(cls, model_dir: Path | str, device: str = "cpu", target: str = "", grades: bool = True) -> "Scorer":
+        """Read a model's folder; raises `InputError` for bad files, and for a `target` without a bank of natives.
+
+        Without `target` it is `score.target`, and a model without `bank.json` gives no grades. Nor does it without
+        `grades`, which take more time than all the rest.
+        """
+        folder = Path(model_dir)
+        model, card = load_model(folder, device)
+        reference = load_reference(folder)
         if reference.weights_sha256 != card.weights_sha256:
             raise InputError(f"{model_dir}: reference.json is of another model. Run 'dvc repro evaluate'")
         reference.score.check_target(card.classes, model_dir)
-        return cls(model, card, reference)
+        if target and target not in card.classes:
+            raise InputError(f"--target: no class {target!r}. The model's: {', '.join(card.classes)}")
+        grader = Grader.load(folder) if grades and (target or (folder / BANK).exists()) else None
+        if grader and target:
+            grader.check_target(target)
+        return cls(model, card, reference, grader, target)
+
+    @property
+    def grades(self) -> bool:
+        """Whether takes get a grade: there is a bank of natives of the target."""
+        return self.grader is not None and self.target_name in self.grader.card.targets
 
     def pieces(self, take: Path | str | bytes | np.ndarray, warnings: list[str] | None = None) -> Iterator[Piece]:
         """The recording piece by piece: a file, its bytes, or a waveform (n,) of float in -1 to 1 at 16 kHz.
@@ -139,8 +185,10 @@ class Scorer:
             clipped = count_clipped(waveform[np.newaxis]) / len(waveform)
             yield Recording(waveform, SAMPLE_RATE, "waveform", clipped)
 
-    def score(self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None) -> Score:
-        """The score of a recording of any length, in bounded memory.
+    def score(
+        self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None, text: str = ""
+    ) -> Score:
+        """The score of a recording of any length, in bounded memory; with the `text` that was spoken, word by word.
 
         `progress` is called with the seconds of each piece that is done. Raises `Reject` for what cannot be read.
         """
@@ -149,6 +197,8 @@ class Scorer:
         logits = np.zeros(len(self.card.classes))
         speech = np.zeros(COUNT)
         warnings: list[str] = []
+        graded: list[GradedPiece] = []
+        waveforms: list[np.ndarray] = []  # only the first is kept
         for piece in self.pieces(take, warnings):
             measures.append(piece.measures)
             if len(piece.waveform):
@@ -156,8 +206,23 @@ class Scorer:
                 logits += window_values.sum(axis=0, dtype=np.float64)
                 windows += self._windows(piece, starts, window_values)
                 speech += clip_features(piece.spectrogram, self.card).sum(axis=0)
+                if self.grades:
+                    graded.append(GradedPiece(piece.start_s, self.grader.hear(piece.waveform, self.target_name)))
+                    waveforms = waveforms or [piece.waveform]
             progress(piece.measures["duration_s"])
-        return self._judge(merge_measures(measures), windows, logits, speech, warnings)
+        score = self._judge(merge_measures(measures), windows, logits, speech, warnings, graded)
+        return self._with_words(score, graded, waveforms, text) if text and score.graded else score
+
+    def _with_words(self, score: Score, graded: list[GradedPiece], waveforms: list[np.ndarray], text: str) -> Score:
+        if len(graded) > 1:
+            score.warnings.append(ASKED_ONCE)
+            return score
+        try:
+            words = find_graded_words(self.grader, self.target_name, waveforms[0], graded[0], text)
+        except InputError as error:
+            score.warnings.append(f"words left out: {error}")
+            return score
+        return dataclasses.replace(score, heard=score.heard._replace(words=words))
 
     def window_logits(self, spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First frames of a spectrogram's windows, and their logits (windows, classes)."""
@@ -178,12 +243,20 @@ class Scorer:
         return [Window(*map(float, row)) for row in values]
 
     def _judge(
-        self, measures: dict, windows: list[Window], logits: np.ndarray, speech: np.ndarray, warnings: list[str]
+        self,
+        measures: dict,
+        windows: list[Window],
+        logits: np.ndarray,
+        speech: np.ndarray,
+        warnings: list[str],
+        graded: list[GradedPiece],
     ) -> Score:
-        name, native, fitness = self.reference.score.target, self.reference.native_log_odds, self.reference.fitness
+        name, fitness = self.target_name, self.reference.fitness
+        compared = name == self.reference.score.target
         found = {
-            "native_low": float(expit(native[NATIVE_LOW])),
-            "native_high": float(expit(native[NATIVE_HIGH])),
+            "target": name,
+            "probability_low": self.reference.native_probability(NATIVE_LOW) if compared else None,
+            "probability_high": self.reference.native_probability(NATIVE_HIGH) if compared else None,
             "speech_s": measures["speech_s"],
             "measures": measures,
             "windows": windows,
@@ -192,23 +265,39 @@ class Scorer:
         }
         if not windows:
             refused = refusal(measures, 0.0, None, self.reference.score)
-            return Score(UNSURE, refused, None, {}, percentile=None, **found)
+            return Score(UNSURE, refused, heard=None, probability=None, probabilities={}, percentile=None, **found)
         logits, speech = logits / len(windows), speech / len(windows)
         log_odds = self.log_odds(logits[np.newaxis])[0]
         probability = float(expit(log_odds))
         refused = refusal(measures, self.reference.typicality.unlikeness(speech), probability, self.reference.score)
+        if self.grades and refused and refused.kind == TOO_CLOSE:
+            refused = None  # for the classifier, which is not asked where there is a grade
         if not refused and not fitness.verdicts:
             refused = Refusal(UNPROVEN)
-        verdict = UNSURE if refused else name if probability >= 0.5 else f"not {name}"
+        take = grade_take(graded, name, self.grader.reference(name)) if self.grades else None
+        verdict = UNSURE if refused else say_verdict(take, name, probability)
         probabilities = softmax(logits / self.card.temperature)
         return Score(
             verdict,
             refused,
-            probability,
-            {label: float(value) for label, value in zip(self.card.classes, probabilities, strict=True)},
-            percentile=self.reference.native_percentile(log_odds),
+            heard=take,
+            probability=probability,
+            probabilities={label: float(value) for label, value in zip(self.card.classes, probabilities, strict=True)},
+            percentile=self.reference.native_percentile(log_odds) if compared and not refused else None,
             **found,
         )
+
+
+def say_verdict(take: TakeGrade | None, target: str, probability: float) -> str:
+    """The verdict on a take that is not refused: by its grade, and by the classifier where it has none."""
+    if take is None:
+        return target if probability >= 0.5 else f"not {target}"
+    return {
+        WITHIN: f"native {target}",
+        NEAR: f"near native {target}",
+        BELOW: f"foreign {target}",
+        ELSEWHERE: f"not {target}",
+    }[take.whole.verdict(likely=probability >= 0.5)]
 
 
 def merge_measures(pieces: list[dict]) -> dict:

@@ -1,0 +1,140 @@
+"""How well the grade tells natives from others, how steady it is, and by how much other channels move it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import librosa
+import numpy as np
+import pandas as pd
+from pydantic import NonNegativeInt, PositiveInt
+from tqdm import tqdm
+
+from accent.audio.reencode import CHANGES, decoded, wav
+from accent.audio.waveform import AudioParams, decode_clip
+from accent.core.errors import Reject
+from accent.core.params import Seed, params
+from accent.core.parts import Parts
+from accent.corpus.common_voice import gender_of
+from accent.corpus.selection import seeded_hash
+from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+from accent.evaluation.metrics import auc
+from accent.grading.encoder import FRAME_SECONDS
+from accent.grading.grade import Reference, judge
+from accent.grading.grader import Grader
+
+HALVES_S = (0.5, 1.0, 2.0, 4.0)  # of speech in each of the two parts that are compared
+MIN_PAIRS = 10
+# In the range of a voice's own day, and no change of accent.
+SHIFTS: dict[str, Callable] = {
+    f"pitch_{name}_2_semitones": lambda waveform, rate, rng, steps=steps: wav(
+        librosa.effects.pitch_shift(waveform, sr=rate, n_steps=steps), rate
+    )
+    for name, steps in (("up", 2), ("down", -2))
+}
+
+
+@params
+class GradeParams:
+    clips: PositiveInt
+    channel_clips: NonNegativeInt
+    seed: Seed
+
+
+def grade_clips(waveforms: Path, grader: Grader, target: str, rows: pd.DataFrame) -> list[np.ndarray]:
+    """The frames' grades of the clips that `rows` of the index of `waveforms` name."""
+    parts = Parts(waveforms, rows)
+    numbers = tqdm(range(len(rows)), unit="clip", desc="grade", mininterval=1)
+    return [grader.hear(parts[row], target).values for row in numbers]
+
+
+def grade_table(rows: pd.DataFrame, heard: list[np.ndarray], target: str, reference: Reference) -> pd.DataFrame:
+    """A row a clip with speech: its grade, the interval, the verdict, and `z`, in natives' SDs from their mean."""
+    found = []
+    for row, values in zip(rows.to_dict("records"), heard, strict=True):
+        if not len(values):
+            continue
+        grade = judge(values, target, reference)
+        kept = {name: row[name] for name in ("clip_id", "client_id", "label", "gender")}
+        kept |= {"grade": grade.grade, "low": grade.low, "high": grade.high, "percentile": grade.percentile}
+        z = (grade.grade - reference.centre) / reference.sd(grade.speech_s)
+        found.append(kept | {"z": z, "verdict": grade.verdict(), "speech_s": grade.speech_s})
+    return pd.DataFrame(found)
+
+
+def natives_against(table: pd.DataFrame, target: str, resamples: int, seed: int) -> dict[str, dict]:
+    """For every other class and probe: AUC of natives against it, and the share of each verdict, with intervals."""
+    found = {}
+    native = table[table["label"] == target]
+    for name, others in table[table["label"] != target].groupby("label"):
+        both = pd.concat([native, others], ignore_index=True)
+        positive, grades = (both["label"] == target).to_numpy(), both["grade"].to_numpy()
+
+        def metric(rows, positive=positive, grades=grades):
+            return {"auc_natives_against": auc(positive[rows], grades[rows])}
+
+        found[name] = {
+            **metric(np.arange(len(both))),
+            "interval": speaker_intervals(metric, both["client_id"], positive, resamples, seed),
+            "too_few": too_few_speakers(both["client_id"], both["label"]),
+            **say_verdicts(others),
+        }
+    return found
+
+
+def say_verdicts(table: pd.DataFrame) -> dict:
+    """How many clips and speakers a table has, their mean place among natives, and the share of each verdict."""
+    shares = table["verdict"].value_counts(normalize=True)
+    return {
+        "clips": len(table),
+        "speakers": table["client_id"].nunique(),
+        "mean_z": float(table["z"].mean()),
+        "verdicts": {name: float(share) for name, share in sorted(shares.items())},
+    }
+
+
+def by_gender(table: pd.DataFrame) -> dict[str, dict]:
+    """The natives by the gender that they state."""
+    genders = table["gender"].map(gender_of).replace("", "not stated")
+    return {name: say_verdicts(rows) for name, rows in table.groupby(genders)}
+
+
+def split_half(heard: list[np.ndarray]) -> dict[str, dict]:
+    """Correlation over clips of the grades of two parts of so many seconds of speech, one after the other."""
+    found = {}
+    for seconds in HALVES_S:
+        size = round(seconds / FRAME_SECONDS)
+        pairs = np.array([(v[:size].mean(), v[size : 2 * size].mean()) for v in heard if len(v) >= 2 * size])
+        enough = len(pairs) >= MIN_PAIRS
+        found[f"{seconds:g}_s"] = {
+            "correlation": float(np.corrcoef(pairs.T)[0, 1]) if enough else None,
+            "clips": len(pairs),
+        }
+    return found
+
+
+def channel_shifts(clips: pd.DataFrame, grader: Grader, target: str, audio: AudioParams, seed: int) -> dict[str, dict]:
+    """By how many of natives' SDs each change of the recording moves the grades of clips (`clip_id`, `audio`)."""
+    reference = grader.reference(target)
+
+    def grade(take: bytes) -> tuple[float, float]:
+        try:
+            values = grader.hear(decode_clip(take, audio)[0], target).values
+        except Reject:
+            values = np.zeros(0)
+        return (float(values.mean()), len(values) * FRAME_SECONDS) if len(values) else (np.nan, 1.0)
+
+    moved: dict[str, list[float]] = {name: [] for name in (*CHANGES, *SHIFTS)}
+    for clip_id, recording in tqdm(list(clips[["clip_id", "audio"]].itertuples(index=False)), desc="channels"):
+        waveform, rate = decoded(recording)
+        before, seconds = grade(recording)
+        rng = np.random.default_rng(seeded_hash(seed, clip_id))
+        for name, change in (CHANGES | SHIFTS).items():
+            after, _ = grade(change(waveform, rate, rng))
+            moved[name].append((after - before) / reference.sd(seconds))
+    found = {}
+    for name, shifts in moved.items():
+        known = np.array([shift for shift in shifts if not np.isnan(shift)])
+        found[name] = {"clips": len(known), "mean_shift": None, "sd_of_shift": None}
+        if len(known):
+            found[name] |= {"mean_shift": float(known.mean()), "sd_of_shift": float(known.std())}
+    return found

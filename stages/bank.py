@@ -1,0 +1,45 @@
+"""Make the banks of natives, with which takes are graded, from the training clips and the shipped banks."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from accent.core.errors import run
+from accent.core.params import load_params
+from accent.core.parts import read_index
+from accent.core.tables import read_frame
+from accent.corpus.common_voice import ClassFilter
+from accent.corpus.selection import IngestParams
+from accent.grading.banks import BankParams, build_pools
+from accent.grading.grader import save_bank
+from accent.grading.store import load_ear, load_shipped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("waveforms", type=Path)
+    parser.add_argument("splits", type=Path)
+    parser.add_argument("encoder", type=Path, help="folder of the ear and the shipped banks")
+    parser.add_argument("model", type=Path, help="folder for the banks and their card")
+    args = parser.parse_args()
+
+    torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
+    params, ingest = load_params("bank", BankParams), load_params("ingest", IngestParams)
+    ear, card = load_ear(args.encoder)
+    clips = read_index(args.waveforms).merge(
+        read_frame(args.splits, ["clip_id", "split"]), on="clip_id", validate="one_to_one"
+    )
+    labels = sorted(set(clips.loc[clips["split"] == "train", "label"]))  # with `classes: all` they are the locales
+    classes = {label: ingest.classes.get(label, ClassFilter(locale=label)) for label in labels}
+    pools, made = build_pools(args.waveforms, clips, classes, ear, load_shipped(args.encoder), params)
+    hashes = {"encoder_sha256": card.weights_sha256, "shipped_sha256": card.banks_sha256}
+    save_bank(args.model, pools, {**hashes, **made})
+    targets = made["targets"].items()
+    told = [f"{name} {reference.takes} takes of {reference.speakers} natives" for name, reference in targets]
+    told += [f"no bank of {name}: {why}" for name, why in made["without"].items()]
+    print(f"{args.model}: {'; '.join(told)}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,70 @@
+"""Write the ear and the banks of natives and of other languages, with which recordings are graded."""
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import DecodeParams
+from accent.core.errors import InputError, run
+from accent.core.outputs import write_json
+from accent.core.params import load_params
+from accent.core.parts import Parts, read_index
+from accent.corpus.second_source import read_clips
+from accent.corpus.selection import IngestParams
+from accent.grading.store import save_shipped
+from accent.pretraining.banks import BanksParams, build, choose_clips, measure_agreement, rounded_encoder
+from accent.pretraining.listen import ListenParams
+from accent.pretraining.sources import corpora, current_commit, release_of
+from accent.pretraining.teacher import TeachParams, load_teacher, read_weights
+
+CLIPS_OF_BANK, GRADED_CLIPS = 100, 40  # for the agreement: of each side of the teacher's banks; of a class of a set
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("waveforms", type=Path)
+    parser.add_argument("encoder", type=Path, help="folder for the ear, the banks and their card")
+    parser.add_argument("metrics", type=Path)
+    args = parser.parse_args()
+
+    params, listen = load_params("banks", BanksParams), load_params("listen", ListenParams)
+    taught, ingest = load_params("teach", TeachParams), load_params("ingest", IngestParams)
+    spectrogram, decode = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams)
+    clips = read_index(args.waveforms)
+    drawn = replace(ingest, classes=listen.classes, max_clips_per_class=listen.max_clips)
+    graded = {name: read_clips(path, drawn, decode, spectrogram) for name, path in listen.sets.items()}
+    for name, labelled in graded.items():
+        if both := sorted(set(labelled["clip_id"]) & set(clips["clip_id"])):
+            raise InputError(f"params.yaml: listen.sets.{name}: {both[0]} may be in a bank. Take it out of the speech")
+
+    releases = release_of(ingest.releases, clips)
+    chosen = choose_clips(clips, releases, params)
+    waveforms = Parts(args.waveforms, clips)
+    ear, banks = build(clips, waveforms, chosen, rounded_encoder(read_weights(taught.teacher), params.layers), params)
+    teacher = load_teacher(replace(taught, layers=(params.layers,)), "cuda" if torch.cuda.is_available() else "cpu")
+    takes = {name: labelled.groupby("label").head(GRADED_CLIPS)["waveform"] for name, labelled in graded.items()}
+    agreement = measure_agreement(ear, banks, teacher, waveforms, chosen, takes, CLIPS_OF_BANK)
+    used = clips.iloc[sorted({row for rows in chosen.values() for row in rows})]
+    card = {
+        "teacher": {**asdict(taught), "teacher": "openai/whisper-base, encoder", "weights_sha256": teacher.sha256},
+        "licence": "MIT",
+        "layers": params.layers,
+        "positions": ear.encoder.embed_positions.num_embeddings,
+        "dimensions": params.dimensions,
+        "data": corpora(used, releases[used.index], listen.licences),
+        "parameters": asdict(params),
+        "agreement": agreement,
+        "commit": current_commit(),
+    }
+    save_shipped(args.encoder, ear, banks, card)
+    counts = {name: len(rows) for name, rows in chosen.items()}
+    write_json(args.metrics, {"clips": counts, "agreement": agreement})
+    told = ", ".join(f"{locale} {found['correlation']:.3f}" for locale, found in agreement.items())
+    print(f"{args.encoder}: clips {counts}; correlation of its grades with the teacher's: {told}")
+
+
+if __name__ == "__main__":
+    run(main)
