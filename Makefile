@@ -1,8 +1,17 @@
 # Every target sets up what it needs. VENV may name another virtual environment.
 
 VENV ?= .venv
-PYTHON ?= python3.11
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(shell command -v python$(version))) python3)
 REQUIREMENTS = requirements.txt requirements-numerics.txt constraints.txt
+# uv where it is there, pip else. The versions are pinned, so they are the same.
+UV = $(shell command -v uv)
+ifeq ($(UV),)
+MAKE_VENV = $(PYTHON) -m venv $(VENV)
+PIP_INSTALL = $(VENV)/bin/pip install --quiet --disable-pip-version-check
+else
+MAKE_VENV = $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
+PIP_INSTALL = $(UV) pip install --quiet --python $(VENV)/bin/python
+endif
 RUN = PATH="$(abspath $(VENV))/bin:$$PATH"
 
 .PHONY: help install install-pretrain repro pretrain practice web app test lint benchmark
@@ -14,8 +23,9 @@ help: ## show this list
 install: ## create the virtual environment and install the pinned requirements into it
 	@if ! cat $(REQUIREMENTS) | cmp -s - $(VENV)/installed.txt; then \
 		echo "Installing the requirements into $(VENV) (torch is several GB: some minutes)" && \
-		$(PYTHON) -m venv $(VENV) && \
-		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements.txt && \
+		$(MAKE_VENV) && \
+		$(PIP_INSTALL) -r requirements.txt && \
+		$(PIP_INSTALL) --no-deps --editable . && \
 		cat $(REQUIREMENTS) > $(VENV)/installed.txt; \
 	fi
 
@@ -24,7 +34,7 @@ repro: install ## run the pipeline, or what of it is out of date (the embedded s
 
 install-pretrain: install ## also install what only the pre-training needs
 	@if ! cmp -s pretraining/requirements.txt $(VENV)/pretrain.txt; then \
-		$(VENV)/bin/pip install --quiet --disable-pip-version-check -r pretraining/requirements.txt && \
+		$(PIP_INSTALL) -r pretraining/requirements.txt && \
 		cp pretraining/requirements.txt $(VENV)/pretrain.txt; \
 	fi
 
@@ -52,17 +62,19 @@ $(WEB_PAGE): $(WEB_MODEL) web/node_modules/.package-lock.json $(WEB_SOURCES)
 	cd web && node build.mjs
 
 app: web ## build the learner's page if need be, and serve it at http://127.0.0.1:7860
-	$(RUN) python -m accent.page.serve
+	$(RUN) python -m accent app
 
 lint: install ## check style and format with ruff
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 
-test: install-pretrain lint ## check style, then run all tests
-	$(RUN) python -m pytest
+# Three layers, so that most mistakes are told within a minute or two.
+test: install-pretrain lint ## check style, then run the fast tests, then the others
+	$(RUN) python -m pytest -m "not slow and not browser and not cluster"
+	$(RUN) python -m pytest -m "slow or browser or cluster"
 
 benchmark: install ## measure the speed claims of the README (installs the peers that it compares with)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r benchmarks/requirements.txt
+	$(PIP_INSTALL) -r benchmarks/requirements.txt
 	$(RUN) python -m benchmarks.audio
 	$(RUN) python -m benchmarks.training
 	$(RUN) python -m benchmarks.score

@@ -9,8 +9,6 @@ from fastai.callback.schedule import SuggestionMethod
 from matplotlib.figure import Figure
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE
-from accent.audio.windows import window_frames
 from accent.core.errors import run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
@@ -43,10 +41,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
-    window, hop = (
-        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
-        for seconds in (params.window_seconds, params.window_hop_seconds)
-    )
+    window, hop = (spectrogram.frames_in(seconds) for seconds in (params.window_seconds, params.window_hop_seconds))
     trunk = first_weights(params.trunk, params, spectrogram)
     clips, classes = read_clips(args.spectrograms, args.splits)
     curves = []

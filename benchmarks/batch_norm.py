@@ -12,8 +12,6 @@ from pathlib import Path
 import pandas as pd
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE
-from accent.audio.windows import window_frames
 from accent.core.params import load_params
 from accent.evaluation.curves import draw_loss
 from accent.training.callbacks import BatchNorm, Checkpoint
@@ -26,10 +24,7 @@ def losses(spectrograms: Path, splits: Path, measured: bool) -> pd.DataFrame:
     """Step and validation loss of a training from scratch with the parameters of params.yaml."""
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
     params = replace(params, weights="none", keep="last")
-    window, hop = (
-        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
-        for seconds in (params.window_seconds, params.window_hop_seconds)
-    )
+    window, hop = (spectrogram.frames_in(seconds) for seconds in (params.window_seconds, params.window_hop_seconds))
     clips, classes = read_clips(spectrograms, splits)
     dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
     learn = make_learner(dls, params)

@@ -24,8 +24,8 @@ from torch.nn.functional import cross_entropy, interpolate, mse_loss
 
 from accent.audio.fingerprint import fingerprint
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE, DecodeParams
-from accent.audio.windows import cut, window_frames
+from accent.audio.waveform import DecodeParams
+from accent.audio.windows import cut
 from accent.core.errors import run
 from accent.core.params import parse_params
 from accent.corpus.common_voice import ClassFilter
@@ -164,10 +164,7 @@ def main() -> None:
     )
     if args.seed is not None:
         params = replace(params, seed=args.seed)
-    window, hop = (
-        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
-        for seconds in (params.window_seconds, params.window_hop_seconds)
-    )
+    window, hop = (spectrogram.frames_in(seconds) for seconds in (params.window_seconds, params.window_hop_seconds))
     locales = replace(ingest, classes={**ingest.classes, **UNLABELLED})
     clips = read_clips(args.releases, locales, decode, spectrogram)
     heard = pd.concat([clips, read_clips(SAMPLE, ingest, decode, spectrogram)], ignore_index=True)

@@ -22,7 +22,8 @@ STAGES = {
     "spectrogram": "waveforms spectrograms",
     "split": "waveforms splits.parquet",
     "train": "spectrograms splits.parquet models live training.json --state state",
-    "evaluate": "models waveforms spectrograms splits.parquet evaluation.json predictions.parquet plots",
+    "predict": "models spectrograms splits.parquet logits.parquet",
+    "evaluate": "models waveforms/index.parquet logits.parquet evaluation.json predictions.parquet plots",
 }
 
 

@@ -21,8 +21,6 @@ from fastai.learner import Learner
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE
-from accent.audio.windows import window_frames
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
 from accent.training.learner import TrainParams, make_learner, training_dls
@@ -75,7 +73,7 @@ def steps_a_second(learn: Learner, dtype: torch.dtype, steps: int = 3) -> float:
 
 def main() -> None:
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
-    window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
+    window = spectrogram.frames_in(params.window_seconds)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         stage_usage("ingest", "data/sample", "data/exclusions.csv", folder / "clips")

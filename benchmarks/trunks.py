@@ -20,7 +20,6 @@ import yaml
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import SAMPLE_RATE
-from accent.audio.windows import window_frames
 from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
@@ -83,7 +82,7 @@ def main() -> None:
         for name in args.only:
             of_distil, of_spectrogram = TRUNKS[name]
             place, spectrogram = read_spectrograms(folder, name, of_spectrogram)
-            window = window_frames(distil.window_seconds, SAMPLE_RATE, spectrogram.hop_length) // 2 * 2
+            window = spectrogram.frames_in(distil.window_seconds) // 2 * 2
             clips = read_index(place).merge(
                 index[["clip_id", "label", "client_id"]], on="clip_id", validate="one_to_one"
             )

@@ -1,25 +1,22 @@
 """Pre-train the network: it learns from unlabelled speech what a teacher hears in it."""
 
 import argparse
-import json
 from pathlib import Path
 
 import safetensors.torch
 import torch
 
-import accent
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import SAMPLE_RATE
-from accent.audio.windows import window_frames
 from accent.core.errors import InputError, run
-from accent.core.outputs import output_file
+from accent.core.outputs import output_file, write_json
 from accent.core.params import load_params
 from accent.core.parts import INDEX, Parts, read_index
 from accent.pretraining.distil import DistilParams, explained_by_locale, make_student_learner
 from accent.pretraining.lessons import hold_out, lesson_dls, teach
 from accent.pretraining.teacher import TeachParams, load_teacher
 from accent.training.callbacks import Checkpoint
-from accent.training.learner import fingerprint, fit
+from accent.training.learner import fingerprint, fit, loaded_code
 
 
 def main() -> None:
@@ -34,7 +31,7 @@ def main() -> None:
 
     params, taught = load_params("distil", DistilParams), load_params("teach", TeachParams)
     spectrogram = load_params("spectrogram", SpectrogramParams)
-    window = window_frames(params.window_seconds, SAMPLE_RATE, spectrogram.hop_length) // 2 * 2
+    window = spectrogram.frames_in(params.window_seconds) // 2 * 2
     index = read_index(args.waveforms)
     clips = read_index(args.spectrograms).merge(
         index[["clip_id", "label", "client_id"]], on="clip_id", validate="one_to_one"
@@ -62,8 +59,7 @@ def main() -> None:
     )
     judged = dls.valid.dataset.clips
     learn = make_student_learner(dls, params, taught.layers, kinds[kinds != "train"].to_numpy()[judged])
-    sources = sorted(Path(accent.__file__).parent.rglob("*.py"))
-    inputs = [args.spectrograms / INDEX, Path(__file__), *sources]
+    inputs = [args.spectrograms / INDEX, Path(__file__), *loaded_code()]
     checkpoint = Checkpoint(args.state / "train", fingerprint(inputs, params, taught, spectrogram, teacher.sha256))
     fit(learn, params, checkpoint, args.live)
 
@@ -79,8 +75,7 @@ def main() -> None:
         **dict(zip(["train_loss", "valid_loss", *names], checkpoint.history[-1], strict=True)),
         "explained_by_locale": explained_by_locale(learn, valid.iloc[judged], taught.layers),
     }
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    write_json(args.metrics, metrics)
     checkpoint.clear()
     explained = ", ".join(f"{name} {metrics[name]:.3f}" for name in names)
     print(

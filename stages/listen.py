@@ -9,10 +9,9 @@ import safetensors.torch
 import torch
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE, DecodeParams
-from accent.audio.windows import window_frames
+from accent.audio.waveform import DecodeParams
 from accent.core.errors import InputError, run
-from accent.core.outputs import output_file
+from accent.core.outputs import write_json
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
 from accent.corpus.second_source import read_clips
@@ -42,7 +41,7 @@ def main() -> None:
     taught, intervals = load_params("teach", TeachParams), load_params("evaluate", EvaluateParams)
     spectrogram, decode = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams)
     ingest = replace(load_params("ingest", IngestParams), classes=params.classes, max_clips_per_class=params.max_clips)
-    window = window_frames(distil.window_seconds, SAMPLE_RATE, spectrogram.hop_length)
+    window = spectrogram.frames_in(distil.window_seconds)
 
     student = load_student(args.student, distil)
     torch.manual_seed(params.seed)
@@ -81,8 +80,7 @@ def main() -> None:
         "metrics": metrics,
     }
     save_trunk(args.trunk, student.network, card)
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    write_json(args.metrics, metrics)
     found = metrics["probes"]["trunk"]
     told = ", ".join(f"{name} {value['roc_auc']:.3f}" for name, value in found.items())
     print(f"{args.trunk}: ROC AUC of linear probes: {told}; agreement with the teacher's grade {metrics['agreement']}")

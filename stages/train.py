@@ -1,23 +1,18 @@
 """Train the network on random windows of the training clips, and fit its temperature on the validation clips."""
 
 import argparse
-import json
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from fastai.torch_core import rank_distrib
 
-import accent
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE, AudioParams, DecodeParams
-from accent.audio.windows import window_frames
+from accent.audio.waveform import DecodeParams
 from accent.core.errors import run
-from accent.core.outputs import output_file
+from accent.core.outputs import write_json
 from accent.core.params import load_params
 from accent.core.parts import INDEX
-from accent.network.calibration import fit_temperature
-from accent.network.model import clip_logits, save_model, window_logits
+from accent.network.model import save_model
 from accent.network.trunk import WEIGHTS
 from accent.training.callbacks import Checkpoint
 from accent.training.distributed import is_launched, join, launch, leave, share
@@ -26,11 +21,13 @@ from accent.training.learner import (
     fingerprint,
     first_weights,
     fit,
+    loaded_code,
     make_learner,
     numerics,
     read_clips,
     training_dls,
 )
+from accent.training.outcome import model_card, training_metrics, validation_temperature
 from accent.training.precision import choose_precision
 
 
@@ -48,22 +45,14 @@ def main() -> None:
     if params.processes > 1 and not is_launched():
         return launch(main, params.processes)
     join(params.processes)
-    spectrogram = load_params("spectrogram", SpectrogramParams)
-    decode = asdict(load_params("decode", DecodeParams))
-    audio = {field.name: decode[field.name] for field in fields(AudioParams)}
-
-    window, hop = (
-        window_frames(seconds, SAMPLE_RATE, spectrogram.hop_length)
-        for seconds in (params.window_seconds, params.window_hop_seconds)
-    )
-
+    spectrogram, audio = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams).audio
+    window, hop = (spectrogram.frames_in(seconds) for seconds in (params.window_seconds, params.window_hop_seconds))
     trunk = first_weights(params.trunk, params, spectrogram)
     clips, classes = read_clips(args.spectrograms, args.splits)
     dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
     params = replace(params, precision=choose_precision(params.precision, dls.device))
 
-    sources = sorted(Path(accent.__file__).parent.glob("*.py"))
-    inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *sources]
+    inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *loaded_code()]
     inputs += [params.trunk / WEIGHTS] if params.weights == "speech" else []
     checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio, numerics()))
     learn = make_learner(share(dls), params, trunk)
@@ -72,34 +61,10 @@ def main() -> None:
     if rank_distrib():
         return
 
-    spectrograms, labels = clips["valid"]
-    _, logits = window_logits(learn.model, spectrograms, window, hop)
-    targets = np.array([classes.index(label) for label in labels])
-    temperature = fit_temperature(clip_logits(logits), targets)
-    card = {
-        "arch": params.arch,
-        "width": params.width,
-        "antialias": params.antialias,
-        "classes": classes,
-        "audio": audio,
-        "spectrogram": asdict(spectrogram),
-        "window_seconds": params.window_seconds,
-        "window_hop_seconds": params.window_hop_seconds,
-        "temperature": temperature,
-    }
-    save_model(args.model, learn.model, card)
-    losses = [loss for _, loss, *_ in checkpoint.history]
-    metrics = {
-        "precision": params.precision,
-        "epochs": params.epochs,
-        "best_epoch": checkpoint.best_epoch,
-        "kept_epoch": checkpoint.best_epoch if params.keep == "best" else params.epochs,
-        "lowest_valid_loss": checkpoint.lowest_loss,
-        "last_valid_loss": losses[-1],
-        "temperature": temperature,
-    }
-    with output_file(args.metrics) as partial:
-        partial.write_text(json.dumps(metrics, indent=2) + "\n")
+    temperature = validation_temperature(learn.model, clips["valid"], classes, window, hop)
+    save_model(args.model, learn.model, model_card(params, audio, spectrogram, classes, temperature))
+    metrics = training_metrics(params, checkpoint, temperature)
+    write_json(args.metrics, metrics)
     checkpoint.clear()
     print(
         f"{args.model}: {len(clips['train'][0]):,} training clips in {params.precision}, "

@@ -6,15 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from tests.helpers import ROOT, copy_project, run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a trained project is slow."""
+    for item in items:
+        if {"trained", "wheel"} & set(getattr(item, "fixturenames", [])):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> Path:
-    """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one."""
-    folder = copy_project(tmp_path_factory.mktemp("trained"))
-    run("dvc", "repro", "explain", "practice", "audit", cwd=folder)
+def trained(tmp_path_factory, worker_id: str) -> Path:
+    """A project whose model was trained for two epochs and evaluated, for what needs a model but not a good one.
+
+    No test changes it, and of several processes one makes it for all.
+    """
+    place = tmp_path_factory.getbasetemp()
+    folder = (place if worker_id == "master" else place.parent) / "trained"
+    with FileLock(f"{folder}.lock"):
+        done = Path(f"{folder}.done")
+        if not done.exists():
+            folder.mkdir()
+            copy_project(folder)
+            run("dvc", "repro", "explain", "practice", "audit", cwd=folder)
+            done.touch()
     return folder
 
 

@@ -26,7 +26,19 @@ import yaml
 
 from tests.helpers import TINY, copy_project
 
-STAGES = ["ingest", "decode", "spectrogram", "split", "train", "evaluate", "explain", "practice", "audit", "report"]
+STAGES = [
+    "ingest",
+    "decode",
+    "spectrogram",
+    "split",
+    "train",
+    "predict",
+    "evaluate",
+    "explain",
+    "practice",
+    "audit",
+    "report",
+]
 SMALL = {section: dict(values) for section, values in TINY.items()}
 SMALL["ingest"] |= {"max_clips_per_speaker": 3, "clips_per_part": 16}
 SMALL["train"] |= {"epochs": 3}
@@ -243,7 +255,7 @@ DAMAGE = {  # reader -> the parts that it reads
     "decode": ["data/clips/part-00001.parquet"],
     "spectrogram": ["data/waveforms/part-00001.npy"],
     "train": ["data/spectrograms/part-*.npy"],
-    "evaluate": ["data/spectrograms/part-*.npy"],
+    "predict": ["data/spectrograms/part-*.npy"],
     "explain": ["data/spectrograms/part-*.npy"],
     "audit": ["data/waveforms/part-*.npy", "data/clips/part-*.parquet"],
     "report": ["data/spectrograms/part-*.npy", "data/clips/part-*.parquet"],

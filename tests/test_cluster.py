@@ -20,6 +20,8 @@ from accent.core.parallel import map_parts
 from accent.core.parts import PartResult, Parts, read_index, write_part
 from tests.helpers import EXCLUSIONS, ROOT, SAMPLE, set_params, stage
 
+pytestmark = pytest.mark.cluster
+
 LOOPBACK = ["--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
 ENVIRONMENT = {
     **os.environ,

@@ -16,6 +16,8 @@ from accent.scoring.refusal import ScoreParams
 from tests.helpers import ROOT, commit, copy_project, read_rejects, run, stage
 from tests.planted import plant
 
+pytestmark = pytest.mark.slow
+
 # A weak model, on a sixth of the cells. Without groups, a speaker's other clips say what he or she is.
 SMALL = {
     "spectrogram": {"n_mels": 32, "hop_length": 320},

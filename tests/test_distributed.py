@@ -23,6 +23,8 @@ from accent.training.learner import TrainParams, fit, make_learner
 from tests.helpers import prepare_training, set_params, stage, train_arguments
 from tests.test_training import CLASSES, make_clips, make_params, random_trunk, weights_of
 
+pytestmark = pytest.mark.slow
+
 PARAMS = {"processes": 2, "batch_size": 16, "windows_per_clip": 1, "epochs": 2, "keep": "last"}
 PARAMS |= {"width": 8, "weights": "speech", "freeze_epochs": 1}  # the second epoch trains layers that were frozen
 TRAINING, VALIDATION = 41, 13  # clips, neither of them a multiple of anything
@@ -174,7 +176,8 @@ def prepared(tmp_path_factory) -> Path:
 
 def evaluate(folder: Path, name: str) -> dict:
     outputs = [f"{name}/evaluation.json", f"{name}/predictions.parquet", f"{name}/plots"]
-    stage("evaluate", name, "waveforms", "spectrograms", "splits.parquet", *outputs, cwd=folder)
+    stage("predict", name, "spectrograms", "splits.parquet", f"{name}/logits.parquet", cwd=folder)
+    stage("evaluate", name, "waveforms/index.parquet", f"{name}/logits.parquet", *outputs, cwd=folder)
     return json.loads((folder / name / "evaluation.json").read_text())
 
 

@@ -76,6 +76,12 @@ def test_a_stage_s_deps_are_its_code_and_its_params_are_what_it_reads(name):
 
 
 @pytest.mark.parametrize("name", STAGES)
+def test_every_stage_has_a_line_that_introduces_it(name):
+    assert STAGES[name]["desc"][0].isupper()
+    assert len(STAGES[name]["desc"]) < 80  # where `dvc stage list` cuts it off
+
+
+@pytest.mark.parametrize("name", STAGES)
 def test_every_path_of_a_command_is_a_dep_or_an_out(name):
     stage = STAGES[name]
     words = shlex.split(stage["cmd"])
@@ -95,6 +101,16 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     assert {name for name, stage in STAGES.items() if NUMERICS_FILE in stage["deps"]} == {"train", "bank", "predict"}
     assert f"-r {NUMERICS_FILE}" in (ROOT / "requirements.txt").read_text().splitlines()
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
+
+
+@pytest.mark.parametrize("name", ["train", "distil"])
+def test_a_training_goes_on_only_with_the_code_that_it_began_with(name):
+    """What goes into the checkpoint's fingerprint is all that the stage imports, wherever it lies, and nothing else."""
+    code = f"import stages.{name}; from accent.training.learner import loaded_code; print(*loaded_code(), sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    modules = {Path(path) for path in done.stdout.split() if not path.endswith("__init__.py")}
+    named = {module for module in imported(ROOT / "stages" / f"{name}.py") if "accent" in module.parts}
+    assert modules == named - {ROOT / "accent" / "core" / "cluster.py"}  # it says where parts are made, and loads late
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -24,6 +24,8 @@ from accent.scoring.reference import Fitness, Reference, save_reference
 from accent.scoring.refusal import ScoreParams
 from tests.helpers import ROOT, run, sample_clips
 
+pytestmark = pytest.mark.slow
+
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.2, max_seconds=30.0)
 SPECTROGRAM = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60.0, fmax_hz=4000.0, range_db=80.0)
 SCORE = ScoreParams(

@@ -15,6 +15,8 @@ from accent.core.tables import read_frame, read_table, write_table
 from accent.corpus.recordings import draw_audio, read_recordings
 from tests.faults import DAMAGE, Kills, Project, advice, command_of, damaged_parts, flip
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
@@ -80,7 +82,7 @@ def test_every_stage_names_the_damaged_part_that_it_reads(project):
         with ThreadPoolExecutor(2) as pool:
             lines = dict(zip(DAMAGE, pool.map(run_stage, DAMAGE), strict=True))
         assert {name: line.split("data/")[1].split("/")[0] for name, line in lines.items()} == {
-            **{"decode": "clips", "spectrogram": "waveforms", "train": "spectrograms", "evaluate": "spectrograms"},
+            **{"decode": "clips", "spectrogram": "waveforms", "train": "spectrograms", "predict": "spectrograms"},
             **{"explain": "spectrograms", "audit": "waveforms", "report": "clips"},
         }
         assert project.read_lock() == project.lock

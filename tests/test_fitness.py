@@ -120,9 +120,10 @@ def test_a_second_source_is_scored_without_the_speakers_that_were_learnt(trained
     params = (tmp_path / "params.yaml").read_text().replace("min_speakers: 1", "min_speakers: 4")
     (tmp_path / "params.yaml").write_text(params)
     data = trained / "data"
-    paths = (trained / "models", data / "waveforms", data / "spectrograms", data / "splits.parquet")
     models = shutil.copytree(trained / "models", tmp_path / "models")
-    done = stage("evaluate", models, *paths[1:], "evaluation.json", "predictions.parquet", "plots", cwd=tmp_path)
+    stage("predict", models, data / "spectrograms", data / "splits.parquet", "logits.parquet", cwd=tmp_path)
+    outputs = "evaluation.json", "predictions.parquet", "plots"
+    done = stage("evaluate", models, data / "waveforms" / "index.parquet", "logits.parquet", *outputs, cwd=tmp_path)
     second = json.loads((tmp_path / "evaluation.json").read_text())["second_source"]
     assert (second["clips_of"], second["speakers_of"]) == ({"english": 8, "french": 6}, {"english": 4, "french": 3})
     assert 0 <= second["roc_auc"] <= 1

@@ -33,6 +33,8 @@ from tests.helpers import NEW, OLD, sample_clips
 from tests.test_audio import FORMATS, PARAMS
 from tests.test_decoder import WHOLE
 
+pytestmark = pytest.mark.slow
+
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "250"))
 SECONDS = 10  # more for one input is a hang
 SELECT = 32  # one in so many tables and archives goes on to the selection, which takes ten times as long as reading it

@@ -9,6 +9,8 @@ from accent.evaluation.intervals import MIN_SPEAKERS, say_interval, speaker_inte
 from accent.evaluation.metrics import auc
 from tests.test_compare import two_runs
 
+pytestmark = pytest.mark.slow
+
 CLIPS, BETWEEN, WITHIN, APART = 6, 1.0, 1.0, 2.5  # of a speaker; spread of speakers and of clips; of the classes
 SPREAD = np.hypot(BETWEEN, WITHIN)
 TRUTH = {"roc_auc": norm.cdf(APART / np.sqrt(2) / SPREAD), "balanced_accuracy": norm.cdf(APART / 2 / SPREAD)}

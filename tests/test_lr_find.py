@@ -1,7 +1,11 @@
 import re
 import sys
 
+import pytest
+
 from tests.helpers import ROOT, prepare_training, run
+
+pytestmark = pytest.mark.slow
 
 
 def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path):

@@ -11,6 +11,8 @@ import yaml
 
 from tests.helpers import ROOT, TINY, commit, copy_project, run, set_params, write_release
 
+pytestmark = pytest.mark.slow
+
 FIRST_STAGES = ("ingest", "decode", "spectrogram", "split")
 
 
@@ -23,7 +25,16 @@ def project(tmp_path_factory) -> Path:
     """A project after its first `dvc repro`, committed."""
     folder = copy_project(tmp_path_factory.mktemp("project"))
     done = run("dvc", "repro", cwd=folder)
-    assert reran(done.stdout) == [*FIRST_STAGES, "train", "evaluate", "explain", "practice", "audit", "report"]
+    assert reran(done.stdout) == [
+        *FIRST_STAGES,
+        "train",
+        "predict",
+        "evaluate",
+        "explain",
+        "practice",
+        "audit",
+        "report",
+    ]
     commit(folder, "first run")
     return folder
 
@@ -63,6 +74,7 @@ def test_a_second_run_has_nothing_to_do(project):
         ("split.fold=1", ["split"]),
         ("decode.min_seconds=1.0", ["decode"]),
         ("score.min_snr_db=10", ["evaluate"]),
+        ("evaluate.seed=2", ["evaluate", "audit"]),
         ("explain.draws=3", ["explain"]),
         ("practice.resamples=50", ["practice"]),
         ("audit.permutations=3", ["audit"]),
@@ -84,7 +96,7 @@ def test_a_parameter_makes_only_its_own_stages_out_of_date(project, change, expe
 
 def test_the_readme_s_experiment_commands_work(project):
     done = run("dvc", "exp", "run", "-n", "epochs-3", "-S", "train.epochs=3", cwd=project)
-    assert reran(done.stdout) == ["train", "evaluate", "explain", "practice", "audit", "report"]
+    assert reran(done.stdout) == ["train", "predict", "evaluate", "explain", "practice", "audit", "report"]
     back_to_head(project)  # the experiment is kept by its name
 
     run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", "evaluate", cwd=project)

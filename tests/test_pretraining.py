@@ -30,6 +30,8 @@ from accent.pretraining.sources import corpora, release_of
 from accent.pretraining.teacher import BASE, TeachParams, load_teacher
 from tests.helpers import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
 
+pytestmark = pytest.mark.slow
+
 PRETRAINING = ROOT / "pretraining"
 OUTPUTS = ("student.safetensors", "distilled", "distilled.json")
 

@@ -16,6 +16,8 @@ from accent.evaluation.robustness import UNTOUCHED, score_changes, stability
 from accent.scoring.scorer import Scorer
 from tests.helpers import sample_clips
 
+pytestmark = pytest.mark.slow
+
 RATE = 32000  # of the sample's clips
 BIT_RATES = {  # kb/s by the header's index: ISO 11172-3, 2.4.2.3, and ISO 13818-3 for sample rates below 32 kHz
     True: [0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320],

@@ -69,3 +69,9 @@ def test_it_is_torchaudio_s_mel_spectrogram(tone, fmax_hz):
 
 def test_a_take_shorter_than_a_transform_has_a_frame():
     assert log_mel(np.ones(100, np.float32), PARAMS).shape == (1, 64)
+
+
+def test_frames_and_seconds():
+    assert PARAMS.frames_in(1.5) == 150
+    assert PARAMS.frames_in(0.001) == 1
+    assert PARAMS.seconds_of(150) == 1.5

@@ -9,6 +9,8 @@ from moto.server import ThreadedMotoServer
 
 from tests.helpers import TINY, commit, copy_project, run
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("ingest", "decode", "spectrogram", "split", "train")
 
 

@@ -12,6 +12,8 @@ from accent.corpus.common_voice import read_tsv
 from accent.corpus.synthesise import draw_voices, list_voices
 from tests.helpers import EXCLUSIONS, ROOT, run, stage, write_release
 
+pytestmark = pytest.mark.slow
+
 AUDIO = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.3, max_seconds=30)
 
 

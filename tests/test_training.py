@@ -29,6 +29,8 @@ from accent.training.learner import TrainParams, fingerprint, fit, make_learner,
 from accent.training.precision import choose_precision
 from tests.helpers import ROOT, prepare_training, stage, train_arguments
 
+pytestmark = pytest.mark.slow
+
 mpl.use("Agg")
 CLASSES = ["english", "french"]
 

@@ -1,13 +1,8 @@
 import numpy as np
 import pytest
 
-from accent.audio.windows import cut, even_starts, frame_counts, window_frames
+from accent.audio.windows import cut, even_starts, frame_counts
 from accent.core.parts import Parts, write_part
-
-
-def test_window_frames():
-    assert window_frames(1.5, 16000, 160) == 150
-    assert window_frames(0.001, 16000, 160) == 1
 
 
 @pytest.mark.parametrize(("length", "expected"), [(10, [0]), (100, [0]), (101, [0, 1]), (200, [0, 50, 100])])

@@ -1,6 +1,7 @@
 """Encoded bytes -> trimmed mono waveform at 16 kHz, and the measures of the clip."""
 
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -37,6 +38,11 @@ class AudioParams:
 @params
 class DecodeParams(AudioParams):
     max_reject_fraction: Fraction
+
+    @property
+    def audio(self) -> AudioParams:
+        """What scoring needs of them too."""
+        return AudioParams(**{field.name: getattr(self, field.name) for field in fields(AudioParams)})
 
 
 class Recording(NamedTuple):

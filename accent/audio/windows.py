@@ -7,11 +7,6 @@ import numpy as np
 MAX_WINDOW_SECONDS = 30  # far more than a network that hears sounds and not words may want; bounds the memory
 
 
-def window_frames(seconds: float, sample_rate: int, hop_length: int) -> int:
-    """Frames in a window of so many seconds, at least one."""
-    return max(round(seconds * sample_rate / hop_length), 1)
-
-
 def frame_counts(spectrograms: Sequence[np.ndarray]) -> np.ndarray:
     """The length of each spectrogram; of `accent.core.parts.Parts` from their index, without opening one."""
     lengths = getattr(spectrograms, "lengths", None)

@@ -12,6 +12,9 @@ from pathlib import Path
 # breaks a line, a CSV file, a terminal or an encoder.
 UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+# Scoring needs few libraries, so the others are extras (pyproject.toml).
+INSTALL = "pip install 'accent[plot]' for pictures of takes, 'accent[pipeline]' for everything else"
+
 BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ended
 
 
@@ -61,6 +64,10 @@ def run(main: Callable[[], None]) -> None:
         sys.exit(BROKEN_PIPE)
     except (InputError, OSError) as error:
         sys.exit(f"error: {printable(one_line(error))}")
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.split(".")[0] in ("accent", "stages"):
+            raise
+        sys.exit(f"error: {error.name}: not installed, since only a part needs it. Run {INSTALL}")
     except KeyboardInterrupt:
         sys.exit("interrupted")
 

@@ -40,9 +40,9 @@ def output_file(path: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_json(path: Path, document: dict) -> None:
+def write_json(path: Path, document: dict, indent: int = 2) -> None:
     """Write a document of numbers as JSON; NaN and infinity become null."""
-    text = json.dumps(_nullable(document), indent=2, allow_nan=False)
+    text = json.dumps(_nullable(document), indent=indent, allow_nan=False)
     with output_file(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
 

@@ -1,7 +1,6 @@
 """The network: build, save (without pickle), load, and compute the logits of clips."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +14,10 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE, AudioParams
-from accent.audio.windows import MAX_WINDOW_SECONDS, cut, even_starts, frame_counts, window_frames
+from accent.audio.waveform import AudioParams
+from accent.audio.windows import MAX_WINDOW_SECONDS, cut, even_starts, frame_counts
 from accent.core.errors import InputError
-from accent.core.outputs import output_file
+from accent.core.outputs import output_file, write_json
 from accent.core.params import params, read_json
 from accent.network.resnet import ARCHITECTURES, ResNet
 
@@ -43,12 +42,12 @@ class ModelCard:
     @property
     def window(self) -> int:
         """Frames in a window."""
-        return window_frames(self.window_seconds, SAMPLE_RATE, self.spectrogram.hop_length)
+        return self.spectrogram.frames_in(self.window_seconds)
 
     @property
     def window_hop(self) -> int:
         """Frames between the windows over which a clip is judged."""
-        return window_frames(self.window_hop_seconds, SAMPLE_RATE, self.spectrogram.hop_length)
+        return self.spectrogram.frames_in(self.window_hop_seconds)
 
 
 class Standardise(nn.Module):
@@ -86,8 +85,7 @@ def save_model(folder: Path, model: nn.Module, card: dict) -> None:
     card = ModelCard(**card, weights_sha256=hashlib.sha256(weights).hexdigest())
     with output_file(folder / WEIGHTS) as partial:
         partial.write_bytes(weights)
-    with output_file(folder / CARD) as partial:
-        partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CARD, asdict(card))
 
 
 def load_model(folder: Path, device: str = "cpu") -> tuple[nn.Module, ModelCard]:

@@ -1,7 +1,6 @@
 """The trunk: weights of all layers but the last, from which training starts. Saved and loaded without pickle."""
 
 import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.core.errors import InputError
-from accent.core.outputs import output_file
+from accent.core.outputs import output_file, write_json
 from accent.core.params import params, read_json
 from accent.network.resnet import ResNet
 
@@ -59,8 +58,7 @@ def save_trunk(folder: Path, network: ResNet, card: dict) -> None:
     card = TrunkCard(**card, weights_sha256=hashlib.sha256(weights).hexdigest())
     with output_file(folder / WEIGHTS) as partial:
         partial.write_bytes(weights)
-    with output_file(folder / CARD) as partial:
-        partial.write_text(json.dumps(asdict(card), indent=2) + "\n", encoding="utf-8")
+    write_json(folder / CARD, asdict(card))
 
 
 def load_trunk(

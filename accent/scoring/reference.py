@@ -1,6 +1,5 @@
 """What a score is compared with, `models/reference.json`: made by `evaluate`, read by the scorer."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +8,7 @@ import numpy as np
 from pydantic import Field
 from scipy.special import expit
 
-from accent.core.outputs import output_file
+from accent.core.outputs import write_json
 from accent.core.params import params, read_json
 from accent.network.typicality import Typicality
 from accent.scoring.refusal import ScoreParams
@@ -48,8 +47,7 @@ class Reference:
 
 def save_reference(folder: Path, reference: Reference) -> None:
     """Write `reference.json` into a model's folder."""
-    with output_file(folder / REFERENCE) as partial:
-        partial.write_text(json.dumps(asdict(reference), indent=1) + "\n", encoding="utf-8")
+    write_json(folder / REFERENCE, asdict(reference), indent=1)
 
 
 def load_reference(folder: Path) -> Reference:

@@ -24,6 +24,7 @@ from fastai.torch_core import get_model, rank_distrib
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
+import accent
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.windows import MAX_WINDOW_SECONDS
 from accent.core.errors import InputError
@@ -238,3 +239,13 @@ def fingerprint(files: Iterable[Path], *params: object) -> str:
     for path in files:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
+
+
+def loaded_code() -> list[Path]:
+    """The files of this project's packages that are loaded, sorted: the code that a stage's numbers can depend on.
+
+    Those of the standard library and of what is installed beside it are `numerics`, or no part of a training.
+    """
+    package = Path(accent.__file__).parent
+    files = {Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    return sorted(file for file in files if file.is_relative_to(package))
