@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-
 from accent.errors import run
 from accent.selective import evaluate_refusal
+
 from benchmarks.folds import place_of, read
 from benchmarks.settings import DEFAULT
 

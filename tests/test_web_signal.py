@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -10,21 +11,26 @@ import pytest
 import scipy.stats
 import soundfile as sf
 import soxr
+import torch
 
 from accent.audio.high_pass import LOW_PASS, STEP, high_pass
 from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.audio.waveform import FULL_SCALE, AudioParams, Recording, mix, trim
 from accent.audio.windows import even_starts
-from accent.grading.encoder import CONTEXT_SECONDS, fill_up, pieces_of, speech_places
+from accent.grading.encoder import CONTEXT_SECONDS, FRAME_SECONDS, encode, fill_up, pieces_of, speech_places
 from accent.grading.grade import BELOW, ELSEWHERE, NEAR, WITHIN, Reference, judge
 from accent.grading.grader import Heard
+from accent.grading.reading import read_aloud
+from accent.grading.store import load_ear
 from accent.grading.take import GradedPiece, grade_take
+from accent.grading.words import carry_words
 from accent.network.model import ModelCard
 from accent.network.typicality import COUNT, Typicality, clip_features
 from accent.page.export_grade import describe
+from accent.page.readings import DIMENSIONS, describe_reading, sentences_for, sounds
 from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, ScoreParams, refusal
 from accent.scoring.scorer import merge_measures
-from tests.helpers import sample_clips
+from tests.helpers import ROOT, sample_clips
 from tests.web import WEB, Signal, as_floats, as_text, node, packages
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.8, max_seconds=30.0)
@@ -282,6 +288,41 @@ def test_the_encoder_s_pieces_agree(signal, clips):
             assert as_floats(filled) == pytest.approx(fill_up(waveform, CONTEXT_SECONDS).numpy(), abs=1e-7)
 
 
+@pytest.fixture(scope="module")
+def ear() -> SimpleNamespace:
+    """What `accent.page.readings` needs of a grader."""
+    return SimpleNamespace(ear=load_ear(ROOT / "models" / "encoder")[0])
+
+
+def test_words_are_found_where_python_finds_them(signal, ear):
+    texts = sentences_for("french")[2::12]
+    readings = [describe_reading(ear, text, read_aloud(text, "fr")) for text in texts]
+    for text, reading in zip(texts, readings, strict=True):
+        take = read_aloud(text, "fr+f3", 150)
+        frames, places = sounds(ear, take.waveform), speech_places(take.waveform).tolist()
+        longer = {**reading, "words": 9 * reading["words"]}  # nobody speaks so fast
+        noise = RNG.normal(size=frames.shape)
+        found, wrong, too_fast = signal(
+            ["words", as_text(frames.ravel()), DIMENSIONS, places, reading, FRAME_SECONDS],
+            ["words", as_text(noise.ravel()), DIMENSIONS, places, reading, FRAME_SECONDS],
+            ["words", as_text(frames.ravel()), DIMENSIONS, places, longer, FRAME_SECONDS],
+        )
+
+        def encode_few(waveform: np.ndarray) -> torch.Tensor:
+            with torch.inference_mode():
+                return ear.ear.project(encode(ear.ear.encoder, waveform))[:, :DIMENSIONS]
+
+        expected = carry_words(take.waveform, read_aloud(text, "fr"), encode_few)
+        assert [word for word, _, _ in found] == [word.text for word in expected]
+        there = [(word.start, word.end) for word in expected]
+        off = np.abs(np.array([span for _, *span in found]) - there)
+        assert np.median(off) < 1e-6
+        assert (off > 0.05).mean() < 0.1  # where two ways are as cheap, rounding chooses
+        late = [start - word.start for (_, start, _), word in zip(found, take.words, strict=True)]
+        assert np.median(np.abs(late)) < 0.03
+        assert wrong is too_fast is None
+
+
 # --- practice over time
 
 
@@ -348,7 +389,7 @@ def test_a_take_ends_when_the_speaker_does(signal, clips):
     assert set(none["said"]) == {"silent"}
 
 
-def encode(path, codec: str, rate: int, samples: np.ndarray, **options) -> None:
+def write_with(path, codec: str, rate: int, samples: np.ndarray, **options) -> None:
     """Write a file with FFmpeg's encoders."""
     with av.open(str(path), "w", **options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
@@ -375,11 +416,11 @@ def test_the_rate_of_a_file_is_read_from_its_header(signal, tmp_path, tone):
             sf.write(path, samples, rate, subtype=subtype)
             cases[path] = rate
         m4a = tmp_path / f"{rate}.m4a"
-        encode(m4a, "aac", rate, samples)
+        write_with(m4a, "aac", rate, samples)
         cases[m4a] = rate
     for suffix in (".opus", ".webm", ".mka"):
         path = tmp_path / f"opus{suffix}"
-        encode(path, "libopus", 16000, tone(300, 1.5, 16000), **({"format": "ogg"} if suffix == ".opus" else {}))
+        write_with(path, "libopus", 16000, tone(300, 1.5, 16000), **({"format": "ogg"} if suffix == ".opus" else {}))
         cases[path] = 48000  # at which every Opus decoder works
     tagged = tmp_path / "tagged.mp3"
     tag = ["-c", "copy", "-metadata", f"title={'x' * 9000}"]

@@ -13,6 +13,7 @@ import { refusal, unproven } from "../src/engine/refusal";
 import { resample } from "../src/engine/resample";
 import { mergeMeasures, trim } from "../src/engine/trim";
 import { addWindowFeatures, unlikeness } from "../src/engine/typicality";
+import { findWords, type Reading } from "../src/engine/words";
 import { evenStarts } from "../src/engine/windows";
 import { judge, leastNative, moments, natives, student } from "../src/engine/grade";
 import { fillUp, piecesOf, speechPlaces } from "../src/engine/pieces";
@@ -67,6 +68,8 @@ const calls: Record<string, (...given: never[]) => unknown> = {
     return { ...found, values: Array.from(found.values, (value) => (Number.isNaN(value) ? null : value)) };
   },
   piecesOf,
+  words: (sounds: Floats, width: number, places: number[], reading: Reading, seconds: number) =>
+    findWords({ values: floats(sounds), width }, places, reading, seconds),
   fillUp: (piece: Floats, card: never) => text(fillUp(floats(piece), card)),
   speechPlaces: (waveform: Floats, card: never) => speechPlaces(floats(waveform), card),
   change: (rows: never) => {

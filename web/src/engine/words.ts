@@ -14,7 +14,9 @@ export interface Reading {
 }
 
 const DIMENSIONS = 64;
-const MAX_DISTANCE = 0.85;
+// Of 34 French clips of Common Voice 6.1, 33 lie below 0.7 with their own text and all above 0.78 with another of about
+// its length.
+const MAX_DISTANCE = 0.75;
 const LETTERS_A_SECOND = [2, 30];
 const PAUSE_FRAMES = 3;
 const BETWEEN_WORDS = 0.9;
