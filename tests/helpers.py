@@ -35,6 +35,8 @@ TINY = {
     "split": {"folds": 3, "fold": 0, "valid_folds": 3, "max_clips_per_speaker": 0},
     "train": {"width": 8, "epochs": 2, "batch_size": 32, "windows_per_clip": 1, "keep": "last"},
     "evaluate": {"resamples": 50, "bar": {"min_speakers": 1, "min_roc_auc": 0, "min_balanced_accuracy": 0}},
+    "bank": {"clips": 8, "takes": 6},
+    "grade": {"clips": 4, "channel_clips": 1},
     "explain": {"max_clips": 6, "draws": 2},
     "practice": {"resamples": 100},
     "report": {"clips": 3},
@@ -131,7 +133,7 @@ def copy_project(folder: Path, settings: dict | None = None) -> Path:
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
-    for name in ("dvc.lock", "models/accent.json", "metrics"):  # made by the pipeline
+    for name in ("dvc.lock", "models/accent.json", "models/bank.json", "metrics"):  # made by the pipeline
         path = folder / name
         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     set_params(folder, settings or TINY)

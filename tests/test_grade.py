@@ -140,6 +140,7 @@ def test_the_shipped_ear_is_small_and_what_its_card_says():
         "librivox-fleurs-du-mal": "public domain",
     }
     assert {locale for corpus in card.data for locale in corpus.locales} == {"fr", "en", *shipped.locales}
+    assert all(found["correlation"] >= 0.95 for found in card.agreement.values())
     assert all(torch.allclose(bank.frames.norm(dim=1), torch.ones(1)) for bank in shipped.natives.values())
     again = safetensors.torch.load(pack_ear(ear))
     assert again.keys() == safetensors.torch.load_file(ENCODER / WEIGHTS).keys()

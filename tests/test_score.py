@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,10 +18,11 @@ from rich.console import Console
 
 from accent.audio.waveform import read_recording
 from accent.core.errors import InputError, Reject
+from accent.grading.reading import read_aloud
 from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table
 from accent.scoring.reference import Fitness
 from accent.scoring.refusal import Refusal
-from accent.scoring.scorer import Score, Scorer, Window, merge_measures
+from accent.scoring.scorer import Score, Scorer, Window, merge_measures, say_verdict
 from tests.helpers import ROOT, run, sample_clips
 from tests.test_audio import with_ffmpeg, with_soundfile
 
@@ -47,6 +50,12 @@ def speech(locale: str = "fr", seconds: float = 5.0) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def scorer(trained) -> Scorer:
+    """Without grades: what most tests are about is the same with them, and takes a fifth of the time."""
+    return Scorer.load(trained / "models", grades=False)
+
+
+@pytest.fixture(scope="module")
+def grading(trained) -> Scorer:
     return Scorer.load(trained / "models")
 
 
@@ -73,9 +82,12 @@ def test_clips_of_the_test_split_get_the_numbers_of_evaluate(scorer, predictions
 def test_the_native_range_is_that_of_the_native_test_clips(scorer, predictions):
     natives = predictions.loc[predictions["label"] == "french", "probability_french"]
     score = scorer.score(speech())
-    assert score.native_low == pytest.approx(np.percentile(natives, 5), abs=0.02)
-    assert score.native_high == pytest.approx(np.percentile(natives, 95), abs=0.02)
-    assert score.percentile == pytest.approx(100 * (natives < score.probability).mean(), abs=6)
+    assert score.probability_low == pytest.approx(np.percentile(natives, 5), abs=0.02)
+    assert score.probability_high == pytest.approx(np.percentile(natives, 95), abs=0.02)
+    log_odds = np.log(score.probability / (1 - score.probability))
+    percentile = scorer.reference.native_percentile(log_odds)
+    assert percentile == pytest.approx(100 * (natives < score.probability).mean(), abs=6)
+    assert score.percentile == (None if score.refused else percentile)
 
 
 def test_windows_are_where_the_speech_is_in_the_file(scorer):
@@ -212,6 +224,54 @@ def test_noise_of_every_colour_is_not_judged(scorer):
         assert scorer.score((0.3 * noise / np.abs(noise).max()).astype(np.float32)).verdict == "unsure"
 
 
+# --- the grade
+
+
+def test_a_take_has_a_grade_its_moments_and_its_words(grading):
+    text = "Les enfants ont mangé une pomme, et le chat dort dans le jardin."
+    take = read_aloud(text, "fr").waveform / np.float32(32768)
+    score = grading.score(take, text=text)
+    assert score.heard.whole.low < score.heard.whole.grade < score.heard.whole.high
+    assert [word.text for word in score.heard.words] == text.replace(",", "").replace(".", "").split()
+    starts = np.array([moment.start_s for moment in score.heard.timeline])
+    assert np.diff(starts).min() == pytest.approx(0.1)
+    assert len(starts) > 20
+    other = grading.score(take, text="Bonjour " * 60)
+    assert "words left out: text of 420 letters" in other.warnings[0]
+    assert other.heard.words == []
+
+
+def test_a_refused_take_has_no_grade_anywhere(grading):
+    noise = (0.3 * np.random.default_rng(1).uniform(-1, 1, 5 * RATE)).astype(np.float32)
+    for take in (noise, np.zeros(3 * RATE, np.float32)):
+        fields = grading.score(take).as_dict()
+        assert fields["verdict"] == "unsure"
+        names = "grade grade_percentile grade_low grade_high native_low native_high timeline stretches words percentile"
+        assert {fields[name] for name in names.split()} == {None}
+
+
+def test_what_is_wrong_with_the_question_is_one_line(trained):
+    take, model = sample_clips("fr")[0], ("--model", trained / "models")
+    done = command(take, *model, "--target", "german", ok=False)
+    assert done.stderr.endswith("--target: no class 'german'. The model's: english, french\n")
+    done = command(take, *model, "--text", "12 ?", ok=False)
+    assert "no letters in it" in done.stderr
+    done = command(*sample_clips("fr")[:2], *model, "--text", "Bonjour", ok=False)
+    assert done.stderr == "error: --text is that of a single take, and these are 2. Name one file\n"
+    (line,) = json_lines(command(take, *model, "--target", "english", "--json"))
+    assert line["target"] == "english"
+    assert line["probability_low"] is None
+
+
+def test_the_verdict_is_the_grade_s_and_the_classifier_is_asked_below_the_range_alone(grading):
+    take = grading.score(speech()).heard
+    for shift, expected in ((9.0, "native french"), (-9.0, "foreign french")):
+        moved = take._replace(whole=replace(take.whole, grade=shift, high=shift + 0.1))
+        assert say_verdict(moved, "french", 0.9) == expected
+        assert say_verdict(moved, "french", 0.1) == ("not french" if shift < 0 else expected)
+    assert say_verdict(None, "french", 0.1) == "not french"
+
+
 # --- the command
 
 
@@ -221,8 +281,9 @@ def test_json_has_every_field_and_the_table_is_readable(trained, tmp_path):
     (tmp_path / "notes.txt").write_text("no recording")
     lines = json_lines(command(tmp_path, "--json", "--model", trained / "models"))
     assert [Path(line["file"]).name for line in lines] == ["take 0.mp3", "take 1.mp3"]
-    fields = "file verdict reason probability probabilities native_low native_high percentile speech_s measures"
-    assert list(lines[0]) == [*fields.split(), "windows", "warnings", "fitness"]
+    grade = "grade grade_low grade_high grade_percentile native_low native_high timeline stretches words"
+    fields = "target probability probability_low probability_high percentile speech_s measures windows warnings"
+    assert list(lines[0]) == ["file", "verdict", "reason", *grade.split(), *fields.split(), "fitness", "language"]
     assert list(lines[0]["windows"][0]) == ["start_s", "end_s", "probability"]
     assert 0 <= lines[0]["probability"] <= 1
     done = command(tmp_path, "--model", trained / "models")
@@ -231,7 +292,7 @@ def test_json_has_every_field_and_the_table_is_readable(trained, tmp_path):
     assert "take 0.mp3" in table
     assert any(bar in table for bar in "▁▂▃▄▅▆▇█")
     assert max(map(len, table.splitlines())) <= 80
-    assert "Probabilities are for equal shares of the classes." in " ".join(table.split())
+    assert "how much nearer the sounds lie to natives' than to other languages'" in " ".join(table.split())
 
 
 def test_files_that_cannot_be_read_do_not_hold_up_the_others(trained, tmp_path):
@@ -300,14 +361,16 @@ def made_scores() -> list[tuple[Path, Score]]:
     windows = [Window(n, n + 1.5, n / 20) for n in range(20)]
     both = {"french": 0.9, "english": 0.1}
     warnings = ["channels of opposite phase"]
-    judged = Score("not french", None, 0.09, both, 0.1, 0.9, 3.0, 12.3, {}, windows, warnings, EARNED)
-    refused = Score("unsure", Refusal("silent"), None, {}, 0.1, 0.9, None, 0.0, {}, [], [], EARNED)
+    judged = Score("not french", None, "french", None, 0.09, both, 0.1, 0.9, 3.0, 12.3, {}, windows, warnings, EARNED)
+    refused = Score("unsure", Refusal("silent"), "french", None, None, {}, 0.1, 0.9, None, 0.0, {}, [], [], EARNED)
     return [(Path("a-take-of-a-rather-long-name.wav"), judged), (Path(os.fsdecode(b"b\xff\n[red].wav")), refused)]
 
 
 def printed(width: int, encoding: str = "utf-8") -> str:
     file = io.TextIOWrapper(io.BytesIO(), encoding)
-    print_table(made_scores(), "french", Console(file=file, width=width))
+    reference = SimpleNamespace(fitness=EARNED, native_probability=lambda percent: percent / 100)
+    scorer = SimpleNamespace(grades=False, target_name="french", reference=reference)
+    print_table(made_scores(), scorer, Console(file=file, width=width))
     file.seek(0)
     return file.read()
 
