@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-from accent.errors import run
-from accent.selective import evaluate_refusal
 
+from accent.core.errors import run
+from accent.evaluation.headline import evaluate_abstention
+from accent.evaluation.predictions import Predictions
 from benchmarks.folds import place_of, read
 from benchmarks.settings import DEFAULT
 
@@ -41,7 +42,7 @@ def main() -> None:
             print(f"| min_confidence | refused | of {target} | error of answered |\n|---|---|---|---|")
             for limit in LIMITS:
                 refused = of_recording.where((of_recording != "") | (confidence >= limit), CLOSE)
-                found = evaluate_refusal(rows.assign(refused=refused), target)
+                found = evaluate_abstention(Predictions.of_table(rows.assign(refused=refused)), target)
                 shares = (found["refused"], found["natives_refused"], found["error_of_answered"])
                 print(f"| {limit:.2f} | " + " | ".join(f"{share:.1%}" for share in shares) + " |")
 

@@ -35,7 +35,7 @@ from accent.evaluation.intervals import say_interval, speaker_intervals
 from accent.evaluation.metrics import auc, calibration_error, ece_by_chance, roc_auc
 from accent.evaluation.predictions import Predictions, probabilities_of
 from accent.network.calibration import log_odds_of
-from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
+from benchmarks.settings import ALL, DEFAULT, FOLDS, OF_OTHER_CLIPS, OF_SMALL_TRUNKS, OTHER_RELEASES, SETTINGS
 from benchmarks.usage import ROOT
 
 RESAMPLES, SEED = 1000, 1
@@ -49,6 +49,7 @@ STAGES = {
     "predict": "models SPECTROGRAMS splits.parquet logits.parquet",
     "evaluate": "models WAVEFORMS/index.parquet logits.parquet evaluation.json predictions.parquet plots",
 }
+APART = (*OF_OTHER_CLIPS, *OF_SMALL_TRUNKS, *OTHER_RELEASES)  # run only where they are named
 PREPARING, OF_A_FOLD = ("ingest", "decode"), ("split", "train", "predict", "evaluate")
 
 
@@ -262,7 +263,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = (args.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        names = args.only or [name for name in SETTINGS if name not in (*OF_SMALL_TRUNKS, *OTHER_RELEASES)]
+        names = args.only or [name for name in SETTINGS if name not in APART]
         names = [args.base, *(name for name in names if name != args.base)]
         if args.trunks is None and (lacking := [name for name in names if name in OF_SMALL_TRUNKS]):
             parser.error(f"{lacking[0]} needs --trunks")

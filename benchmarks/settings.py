@@ -39,6 +39,8 @@ SETTINGS: dict[str, dict] = {
     "batches of 64": {"train.batch_size": 64},
     "learning rate 0.03": {"train.learning_rate": 0.03},
     "batches of 64, learning rate 0.03": {"train.batch_size": 64, "train.learning_rate": 0.03},
+    # Of classes of unlike size, all clips; its validation clips are others, so it is compared with nothing: --base
+    "unbalanced, batches of 64": {"split.balance": False, "train.batch_size": 64},
     "10 windows a clip": {"train.windows_per_clip": 10},
     "no augmentation": NO_AUGMENTATION,
     "no level": {"train.augment.level_db": 0},
@@ -72,6 +74,7 @@ SETTINGS: dict[str, dict] = {
     "small trunk, up to 8,000 Hz": {"train.trunk": "fmax-8000", "spectrogram.fmax_hz": 8000},
 }
 OTHER_RELEASES = ("synthetic", "synthetic-600", "synthetic-sample")  # to be named by --only, with their RELEASES
+OF_OTHER_CLIPS = [name for name, changes in SETTINGS.items() if "split.balance" in changes]
 OF_SMALL_TRUNKS = [name for name, changes in SETTINGS.items() if "train.trunk" in changes]
 
 
@@ -162,7 +165,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("releases", type=Path)
     choices = [name for name in SETTINGS if name not in OF_SMALL_TRUNKS]
-    usual = [name for name in choices if name not in OTHER_RELEASES]
+    usual = [name for name in choices if name not in (*OTHER_RELEASES, *OF_OTHER_CLIPS)]
     parser.add_argument("--only", nargs="+", choices=choices, default=usual, metavar="NAME")
     parser.add_argument("--jobs", type=int, default=1, help="workers of the queue (default: 1)")
     parser.add_argument("--table", action="store_true", help="print what there is, and run nothing")

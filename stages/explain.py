@@ -12,7 +12,7 @@ from tqdm import tqdm
 from accent.core.errors import run
 from accent.core.outputs import output_folder, write_json
 from accent.core.params import Seed, load_params, params
-from accent.core.parts import Parts, read_index
+from accent.core.parts import Parts, join_index
 from accent.core.tables import read_frame
 from accent.network.model import load_model
 from accent.scoring.explain import attributions, deletion_check
@@ -42,7 +42,7 @@ def main() -> None:
     target = load_reference(args.model).score.target
     number = card.classes.index(target)
     splits = read_frame(args.splits)
-    test = splits[splits["split"] == "test"].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    test = join_index(splits[splits["split"] == "test"], args.spectrograms)
     rng = np.random.default_rng(params.seed)
     test = test.iloc[np.sort(rng.permutation(len(test))[: params.max_clips])]
 

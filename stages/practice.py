@@ -3,22 +3,13 @@
 import argparse
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from scipy.special import logit
-
-from accent.core.errors import InputError, Reject, printable, run
+from accent.core.errors import InputError, run
 from accent.core.outputs import output_folder, write_json
 from accent.core.params import load_params
-from accent.evaluation.practice import PracticeParams, find_recordings, summarise
+from accent.evaluation.practice import PracticeParams, find_recordings, practice_metrics, score_recordings
 from accent.scoring.picture import draw_levels
 from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW
-from accent.scoring.scorer import UNSURE, Scorer
-
-COLUMNS = [
-    *("level", "recording", "verdict", "reason", "error"),
-    *("speech_s", "probability", "log_odds", "grade"),
-]
+from accent.scoring.scorer import Scorer
 
 
 def main() -> None:
@@ -32,38 +23,15 @@ def main() -> None:
     params = load_params("practice", PracticeParams)
     recordings = find_recordings(args.practice, params.levels)
     scorer = Scorer.load(args.model)
-    rows = []
-    for level, path in recordings:
-        row = {"level": level, "recording": printable(path.name), "verdict": "", "reason": "", "error": ""}
-        try:
-            score = scorer.score(path)
-        except Reject as error:
-            rows.append(row | {"error": str(error)})
-            continue
-        row |= {"verdict": score.verdict, "reason": score.reason, "speech_s": score.speech_s}
-        if score.probability is not None:
-            odds = float(logit(np.clip(score.probability, 1e-12, 1 - 1e-12)))
-            row |= {"probability": score.probability, "log_odds": odds}
-        row |= {"grade": score.heard.whole.grade} if score.heard else {}
-        rows.append(row)
-    table = pd.DataFrame(rows, columns=COLUMNS)
+    table = score_recordings(scorer, recordings)
     by = "grade" if scorer.grades else "log_odds"  # of refused recordings too: what matters here is the order
     heard = table.dropna(subset=["log_odds", by])
     for level in params.levels:
         if level not in set(heard["level"]):
-            raise InputError(f"{args.practice}/{level}: no recording of it can be scored. See 'python -m accent.score'")
-
+            raise InputError(f"{args.practice}/{level}: no recording of it can be scored. See 'accent score'")
     target = scorer.target_name
-    by_level = heard.groupby("level")
-    metrics = {
-        "target": target,
-        "by": by,
-        "mean_probability": {level: float(by_level.get_group(level)["probability"].mean()) for level in params.levels},
-        **summarise({level: by_level.get_group(level)[by] for level in params.levels}, params),
-        "recordings": {level: len(by_level.get_group(level)) for level in params.levels},
-        "unsure": int((heard["verdict"] == UNSURE).sum()),
-        "not_scored": len(table) - len(heard),
-    }
+    metrics = {"target": target, "by": by} | practice_metrics(heard, by, params)
+    metrics["not_scored"] = len(table) - len(heard)
     native = scorer.reference.native_log_odds
     range_ = (native[NATIVE_LOW], native[NATIVE_HIGH])
     if scorer.grades:

@@ -4,16 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-import pandas as pd
-from tqdm import tqdm
-
 from accent.core.errors import run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
-from accent.core.parts import Parts, read_index
+from accent.core.parts import Parts, join_index
 from accent.core.tables import read_frame
 from accent.corpus.recordings import read_recordings
-from accent.evaluation.curves import draw_loss, draw_reliability, draw_risk_coverage, draw_roc
+from accent.evaluation.curves import draw_curves, read_rows
 from accent.network.model import load_model
 from accent.report.clips import (
     ReportParams,
@@ -22,12 +19,10 @@ from accent.report.clips import (
     confusion_table,
     data_uri,
     line_picture,
-    make_card,
+    make_cards,
     render,
     subgroup_tables,
 )
-from accent.scoring.explain import attributions
-from accent.scoring.picture import draw_clip
 from accent.scoring.reference import load_reference
 
 
@@ -54,32 +49,10 @@ def main() -> None:
     known = read_frame(args.measures)
     known = known[known.columns.difference(chosen.columns, sort=False).union(["clip_id"], sort=False)]
     chosen = chosen.merge(known, on="clip_id", validate="one_to_one")
-    where = chosen[["clip_id"]].merge(read_index(args.spectrograms), on="clip_id", validate="one_to_one")
+    where = join_index(chosen[["clip_id"]], args.spectrograms)
     recordings = read_recordings(args.clips, chosen["clip_id"])
-
-    cards = []
-    for clip, spectrogram in zip(
-        tqdm(chosen.to_dict("records"), unit="clip", desc="report", mininterval=1),
-        Parts(args.spectrograms, where),
-        strict=True,
-    ):
-        added = attributions(model, card, classes.index(target), spectrogram)
-        start_s = max(clip["leading_silence_s"] - card.audio.margin_seconds, 0)
-        end_s = start_s + card.spectrogram.seconds_of(len(spectrogram))
-        figure = draw_clip(spectrogram, card, start_s, added)
-        cards.append(make_card(clip, recordings[clip["clip_id"]], figure, start_s, end_s))
-
-    curves = {
-        "ROC": draw_roc(read_rows(args.plots / "roc.csv")),
-        "Reliability": draw_reliability(read_rows(args.plots / "reliability.csv")),
-        "Loss in training": draw_loss(
-            {
-                name: pd.read_csv(args.training / "plots" / "metrics" / folder / "loss.tsv", sep="\t")
-                for name, folder in (("training", "train"), ("validation", "eval"))
-            }
-        ),
-        "Error and answers": draw_risk_coverage(read_rows(args.plots / "risk_coverage.csv")),
-    }
+    cards = make_cards(chosen, Parts(args.spectrograms, where), recordings, model, card, classes.index(target))
+    curves = draw_curves(args.plots, args.training)
     evaluation = json.loads(args.evaluation.read_text(encoding="utf-8"))
     html = render(
         target=target,
@@ -97,11 +70,6 @@ def main() -> None:
         partial.write_text(html, encoding="utf-8")
     wrong = sum(shown["outcome"] == "wrong" for shown in cards)
     print(f"{args.page}: {len(cards):,} clips, {wrong:,} of them wrong, {len(html.encode()) / 1e6:.1f} MB")
-
-
-def read_rows(path: Path) -> pd.DataFrame:
-    """The rows behind a plot; a class may be called NA, which pandas would take for a missing value."""
-    return pd.read_csv(path, keep_default_na=False, na_values=[""])
 
 
 if __name__ == "__main__":

@@ -127,8 +127,11 @@ class _Reader:
 
 
 def _open_container(data: bytes | mmap) -> Stream:
+    options = {"format_whitelist": FFMPEG_FORMATS, "protocol_whitelist": ""}
+    if data[8:12] == b"WAVE":  # else FFmpeg looks for 11 ms whether it is DTS, surround sound in the guise of PCM
+        options["max_probe_packets"] = "1"
     try:
-        container = av.open(_Reader(data), options={"format_whitelist": FFMPEG_FORMATS, "protocol_whitelist": ""})
+        container = av.open(_Reader(data), options=options)
         if not container.streams.audio:
             raise Reject("not audio: a file without a sound track")
         track = container.streams.audio[0]

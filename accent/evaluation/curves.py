@@ -148,3 +148,22 @@ def draw_risk_coverage(rows: pd.DataFrame) -> Figure:
             axis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))  # whole percents
             axis.set_major_formatter(mpl.ticker.PercentFormatter(1, decimals=0))
         return figure
+
+
+def draw_curves(plots: Path, training: Path) -> dict[str, Figure]:
+    """Every curve by its title, from the folders of rows that the evaluate and train stages write."""
+    losses = {
+        name: pd.read_csv(training / "plots" / "metrics" / folder / "loss.tsv", sep="\t")
+        for name, folder in (("training", "train"), ("validation", "eval"))
+    }
+    return {
+        "ROC": draw_roc(read_rows(plots / "roc.csv")),
+        "Reliability": draw_reliability(read_rows(plots / "reliability.csv")),
+        "Loss in training": draw_loss(losses),
+        "Error and answers": draw_risk_coverage(read_rows(plots / "risk_coverage.csv")),
+    }
+
+
+def read_rows(path: Path) -> pd.DataFrame:
+    """The rows behind a plot; a class may be called NA, which pandas would take for a missing value."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""])

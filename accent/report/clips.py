@@ -4,18 +4,25 @@ import base64
 import hashlib
 import io
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import soundfile as sf
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from pydantic import PositiveInt
+from torch import nn
+from tqdm import tqdm
 
 from accent.core.errors import InputError
 from accent.core.params import params
 from accent.corpus.splits import PROBE
-from accent.scoring.picture import CLIP_BOX
+from accent.evaluation.predictions import probability_columns
+from accent.network.model import ModelCard
+from accent.scoring.explain import attributions
+from accent.scoring.picture import CLIP_BOX, draw_clip
 from accent.scoring.style import drawing
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -52,7 +59,7 @@ def choose_clips(predictions: pd.DataFrame, classes: list[str], clips: int) -> p
     is one of the unsurest). A clip that belongs in two of the lists stands in the first.
     """
     rows = predictions.assign(
-        probability=predictions[[f"probability_{name}" for name in classes]].max(axis=1),
+        probability=predictions[probability_columns(classes)].max(axis=1),
         outcome=(predictions["predicted"] == predictions["label"]).map({True: "right", False: "wrong"}),
     ).sort_values("clip_id")
     rows.loc[rows["split"] == PROBE, "outcome"] = ""
@@ -115,6 +122,26 @@ def make_card(clip: dict, audio: bytes, figure: Figure, start_s: float, end_s: f
         "start_s": round(start_s, 3),
         "end_s": round(end_s, 3),
     }
+
+
+def make_cards(
+    chosen: pd.DataFrame,
+    spectrograms: Sequence[np.ndarray],
+    recordings: Mapping[str, bytes],
+    model: nn.Module,
+    card: ModelCard,
+    target: int,
+) -> list[dict]:
+    """The cards of clips, each with its spectrogram and what in it speaks for class number `target`."""
+    cards = []
+    clips = tqdm(chosen.to_dict("records"), unit="clip", desc="report", mininterval=1)
+    for clip, spectrogram in zip(clips, spectrograms, strict=True):
+        added = attributions(model, card, target, spectrogram)
+        start_s = max(clip["leading_silence_s"] - card.audio.margin_seconds, 0)
+        end_s = start_s + card.spectrogram.seconds_of(len(spectrogram))
+        figure = draw_clip(spectrogram, card, start_s, added)
+        cards.append(make_card(clip, recordings[clip["clip_id"]], figure, start_s, end_s))
+    return cards
 
 
 def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, int]]:

@@ -29,7 +29,7 @@ from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.windows import MAX_WINDOW_SECONDS
 from accent.core.errors import InputError
 from accent.core.params import Seed, params
-from accent.core.parts import Parts, read_index
+from accent.core.parts import Parts, join_index
 from accent.core.tables import read_frame
 from accent.network.model import build_model
 from accent.network.trunk import imagenet_trunk, load_trunk
@@ -89,8 +89,7 @@ Labelled = tuple[Sequence[np.ndarray], Sequence[str]]  # spectrograms (frames, n
 
 def read_clips(spectrograms: Path, splits: Path) -> tuple[dict[str, Labelled], list[str]]:
     """The clips of `train` and `valid`, and the names of their classes, from the outputs of the stages before."""
-    clips = read_frame(splits, ["clip_id", "label", "split"])
-    clips = clips.merge(read_index(spectrograms), on="clip_id", validate="one_to_one")
+    clips = join_index(read_frame(splits, ["clip_id", "label", "split"]), spectrograms)
     rows = {split: clips[clips["split"] == split] for split in ("train", "valid")}  # a probe's label is no class
     classes = sorted(set().union(*(part["label"] for part in rows.values())))
     return {split: (Parts(spectrograms, part), part["label"]) for split, part in rows.items()}, classes
