@@ -51,7 +51,7 @@ WEB_SOURCES = $(shell find web/src web/static -type f) web/index.html web/build.
 
 web: $(WEB_PAGE) ## build the learner's page into web/dist, for any static host (needs Node.js 18 or newer)
 
-$(WEB_MODEL): models/accent.json models/reference.json metrics/evaluation.json $(wildcard accent/page/export*.py) | install
+$(WEB_MODEL): models/accent.json models/reference.json models/bank.json metrics/evaluation.json $(wildcard accent/page/*.py) | install
 	$(RUN) python -m accent.page.export models metrics/evaluation.json $(@D)
 
 web/node_modules/.package-lock.json: web/package-lock.json

@@ -1,6 +1,7 @@
 """The exported graph says what the model says, and ear.json what the page has to know."""
 
 import json
+import re
 import shutil
 import sys
 from dataclasses import asdict
@@ -13,6 +14,9 @@ import torch
 from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.audio.waveform import AudioParams, decode_clip
 from accent.core.errors import InputError
+from accent.grading.encoder import CONTEXT_SECONDS, fill_up
+from accent.grading.grade import Reference as GradeReference
+from accent.grading.grader import Grader, Pools, save_bank
 from accent.network.model import ModelCard, build_model, load_model, save_model, window_logits
 from accent.network.typicality import COUNT, Typicality
 from accent.page.export import Ear, describe, export_graph
@@ -33,6 +37,10 @@ SCORE = ScoreParams(
     typical_quantile=0.99,
     min_confidence=0.6,
 )
+NATIVES = GradeReference(
+    centre=0.1, between=0.004, within=0.002, deviations=tuple(np.linspace(-2, 2, 101).tolist()), stretch=-0.1,
+    takes=50, speakers=9,
+)  # fmt: skip
 METRICS = {
     "clip": {"roc_auc": 0.9},
     "interval": {"clip": {"roc_auc": [0.6, 0.99]}},
@@ -71,6 +79,24 @@ def folder(tmp_path_factory):
     reference = {"fitness": fitness, "score": SCORE, "native_log_odds": percentiles, "typicality": typicality}
     save_reference(folder, Reference(weights_sha256=card.weights_sha256, **reference))
     (folder / "evaluation.json").write_text(json.dumps(METRICS))
+    shutil.copytree(ROOT / "models" / "encoder", folder / "encoder")
+    frames = torch.nn.functional.normalize(torch.randn(900, 128), dim=1)
+    classes = {"english": frames[:200], "french": frames[200:500]}
+    pools = Pools(classes, frames[500:], torch.arange(400) % 3)
+    encoder = json.loads((folder / "encoder" / "encoder.json").read_text())["weights_sha256"]
+    locales = {"locales": {"english": "en", "french": "fr"}, "others": ("es", "fr-CA", "de")}
+    without = {"german": "it has no clips"}
+    save_bank(
+        folder,
+        pools,
+        {
+            "encoder_sha256": encoder,
+            "shipped_sha256": "",
+            "targets": {"french": NATIVES},
+            "without": without,
+            **locales,
+        },
+    )
     return folder
 
 
@@ -128,12 +154,13 @@ def test_a_model_of_another_layout_is_exported_too():
 
 def test_the_page_is_told_of_thresholds_natives_and_evidence(folder):
     _, card = load_model(folder)
-    described = describe(card, folder, folder / "evaluation.json")
+    described = describe(card, Grader.load(folder), folder, folder / "evaluation.json")
     assert described["classes"] == ["english", "french", "german"]
     assert described["target"] == "french"
     assert (described["window"], described["window_hop"], described["temperature"]) == (150, 50, 1.5)
     assert described["thresholds"]["min_snr_db"] == 15
-    assert len(described["native_log_odds"]) == 101
+    assert (described["grade"]["centre"], len(described["grade"]["deviations"])) == (0.1, 101)
+    assert (described["grade"]["frame_samples"], described["grade"]["context_seconds"]) == (320, 8)
     assert described["evidence"] == {
         "voices": {"english": 6, "french": 4}, "clips": {"english": 60, "french": 40},
         "roc_auc": 0.9, "roc_auc_low": 0.6, "roc_auc_high": 0.99, "second_source": False,
@@ -144,32 +171,62 @@ def test_the_page_is_told_of_thresholds_natives_and_evidence(folder):
 def test_an_interval_that_is_not_known_is_told_as_such(folder, tmp_path):
     metrics = METRICS | {"interval": {"clip": {"roc_auc": None}}}
     (tmp_path / "evaluation.json").write_text(json.dumps(metrics))
-    evidence = describe(load_model(folder)[1], folder, tmp_path / "evaluation.json")["evidence"]
+    evidence = describe(load_model(folder)[1], Grader.load(folder), folder, tmp_path / "evaluation.json")["evidence"]
     assert (evidence["roc_auc"], evidence["roc_auc_low"], evidence["roc_auc_high"]) == (0.9, None, None)
 
 
 def test_what_does_not_belong_together_is_one_line(folder, tmp_path):
     _, card = load_model(folder)
     with pytest.raises(InputError, match=r"nowhere.json: no metrics of this model .* Run 'dvc repro evaluate'"):
-        describe(card, folder, tmp_path / "nowhere.json")
+        describe(card, Grader.load(folder), folder, tmp_path / "nowhere.json")
     shutil.copytree(folder, tmp_path / "other")
     reference = json.loads((folder / "reference.json").read_text()) | {"weights_sha256": "0" * 64}
     (tmp_path / "other" / "reference.json").write_text(json.dumps(reference))
     with pytest.raises(InputError, match="reference.json is of another model"):
-        describe(card, tmp_path / "other", folder / "evaluation.json")
+        describe(card, Grader.load(folder), tmp_path / "other", folder / "evaluation.json")
 
 
-def test_the_command_writes_both_files(folder, tmp_path):
-    command = [
-        sys.executable,
-        "-m",
-        "accent.page.export",
-        str(folder),
-        str(folder / "evaluation.json"),
-        str(tmp_path / "web"),
-    ]
-    done = run(*command, cwd=ROOT)
-    assert sorted(path.name for path in (tmp_path / "web").iterdir()) == ["ear.json", "ear.onnx"]
-    assert done.stdout.startswith("ear.onnx: ")
-    assert done.stdout.count("\n") == 1
+@pytest.fixture(scope="module")
+def exported(folder, tmp_path_factory):
+    """What the command writes, and what it says."""
+    target = tmp_path_factory.mktemp("web")
+    done = run(
+        sys.executable, "-m", "accent.page.export", str(folder), str(folder / "evaluation.json"), str(target), cwd=ROOT
+    )
+    return target, done
+
+
+def test_the_command_writes_all_files_and_says_their_sizes(exported):
+    target, done = exported
+    assert sorted(path.name for path in target.iterdir()) == ["ear.json", "ear.onnx", "grade.onnx", "readings.json"]
+    assert re.fullmatch(
+        r"ear.onnx \d\.\d MB, grade.onnx \d+\.\d MB; english, french, german; target french\n", done.stdout
+    )
     assert done.stderr == ""
+
+
+def test_the_grade_s_graph_says_what_python_says(folder, exported):
+    grader = Grader.load(folder)
+    content = (exported[0] / "grade.onnx").read_bytes()
+    assert len(content) < 1.1 * sum(
+        path.stat().st_size for path in (folder / "encoder" / "encoder.safetensors", folder / "bank.safetensors")
+    )
+    assert str(ROOT).encode() not in content
+    session = onnxruntime.InferenceSession(content)
+    for path in sample_clips("fr")[::100] + sample_clips("en")[::80]:
+        waveform = decode_clip(path, AUDIO)[0][: 16000 * 5]
+        expected = grader.hear(waveform, "french")
+        blocks = fill_up(waveform, CONTEXT_SECONDS).numpy().reshape(-1, 320)
+        found, sounds = session.run(None, {"blocks": blocks, "places": expected.places})
+        assert found == pytest.approx(expected.values, abs=1e-4)
+        assert sounds.shape == (len(found), 128)
+        assert np.ptp(found) > 0.01
+
+
+def test_a_model_without_natives_of_its_target_is_one_line(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    card = json.loads((tmp_path / "model" / "bank.json").read_text())
+    card |= {"targets": {}, "without": {"french": "3 takes of natives, at least 10 are needed"}}
+    (tmp_path / "model" / "bank.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match="no bank of natives for 'french' .3 takes of natives, at least 10"):
+        describe(load_model(folder)[1], Grader.load(tmp_path / "model"), folder, folder / "evaluation.json")

@@ -3,22 +3,34 @@
 import base64
 import subprocess
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
+import scipy.stats
 import soundfile as sf
 import soxr
+import torch
 
 from accent.audio.high_pass import LOW_PASS, STEP, high_pass
 from accent.audio.spectrogram import SpectrogramParams, log_mel
 from accent.audio.waveform import FULL_SCALE, AudioParams, Recording, mix, trim
 from accent.audio.windows import even_starts
+from accent.grading.encoder import CONTEXT_SECONDS, FRAME_SECONDS, encode, fill_up, pieces_of, speech_places
+from accent.grading.grade import BELOW, ELSEWHERE, NEAR, WITHIN, Reference, judge
+from accent.grading.grader import Heard
+from accent.grading.reading import read_aloud
+from accent.grading.store import load_ear
+from accent.grading.take import GradedPiece, grade_take
+from accent.grading.words import carry_words
 from accent.network.model import ModelCard
 from accent.network.typicality import COUNT, Typicality, clip_features
+from accent.page.export_grade import describe
+from accent.page.readings import DIMENSIONS, describe_reading, sentences_for, sounds
 from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, ScoreParams, refusal
 from accent.scoring.scorer import merge_measures
-from tests.helpers import sample_clips
+from tests.helpers import ROOT, sample_clips
 from tests.web import WEB, Signal, as_floats, as_text, node, packages
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.8, max_seconds=30.0)
@@ -195,28 +207,120 @@ def test_refusals_agree(signal):
     assert not_proved == Refusal(UNPROVEN)._asdict()
 
 
-def test_one_rule_gives_the_verdict(signal):
-    natives = {"low": 1.0, "high": 5.0, "values": [0.5, 1.0, 2.0, 3.0, 5.0, 6.0]}
-    values = [-1.0, 0.49, 0.5, 0.99, 1.0, 3.0, 9.0]
-    found = signal(*(["verdict", value, natives] for value in values))
-    assert found == ["below", "below", "near", "near", "within", "within", "within"]
+# --- the grade
+
+REFERENCE = Reference(
+    centre=0.1, between=0.004, within=0.002, deviations=tuple(np.linspace(-2.6, 2.4, 101).tolist()), stretch=-0.05,
+    takes=80, speakers=20,
+)  # fmt: skip
+GRADE = describe(REFERENCE)
 
 
-def test_a_moment_has_the_mean_of_the_windows_that_cover_it(signal):
-    windows = [{"start": 1.0, "end": 2.0, "value": 4.0}, {"start": 1.5, "end": 2.5, "value": -2.0}]
-    (found,) = signal(["frameValues", windows])
-    assert (found["start"], found["step"]) == (1.0, 0.1)
-    assert found["values"] == [4.0] * 5 + [1.0] * 5 + [-2.0] * 5
+def grades(count: int, mean: float, seed: int) -> np.ndarray:
+    """Grades of frames that change slowly, as those of speech do."""
+    return mean + np.convolve(np.random.default_rng(seed).normal(0, 0.2, count + 6), np.ones(7) / 7, "valid")
 
 
-def test_stretches_below_the_natives_are_found_and_the_least_native_is_first(signal):
-    natives = {"low": 0.0, "high": 2.0, "values": []}
-    frames = {"start": 0.5, "step": 0.1, "values": [1, -1, -1, 1, 1, -3, -3, -2, 1, -9, 1]}
-    (found,) = signal(["weakStretches", frames, natives])
-    assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.0, 1.3), (0.6, 0.8)]  # 0.1 s is no sound
-    long = {"start": 0, "step": 0.1, "values": [*[-1] * 20, -5, *[-1] * 20]}
-    (found,) = signal(["weakStretches", long, natives])
-    assert [(round(s["start"], 2), round(s["end"], 2)) for s in found] == [(1.5, 2.5)]
+def test_the_grade_its_interval_and_its_verdict_agree(signal):
+    takes = [
+        grades(count, mean, count) for count in (1, 9, 20, 40, 41, 133, 700, 9000) for mean in (-0.3, -0.03, 0.02, 0.4)
+    ]
+    likely = [number % 3 > 0 for number in range(len(takes))]
+    found = signal(*(["judge", take.tolist(), GRADE, it] for take, it in zip(takes, likely, strict=True)))
+    names = {WITHIN: "within", NEAR: "near", BELOW: "below", ELSEWHERE: "elsewhere"}
+    said = set()
+    for take, it, result in zip(takes, likely, found, strict=True):
+        expected = judge(take, "french", REFERENCE)
+        assert result["value"] == pytest.approx(expected.grade, abs=1e-9)
+        assert (result["low"], result["high"]) == pytest.approx((expected.low, expected.high), abs=1e-4)
+        assert result["percentile"] == pytest.approx(expected.percentile, abs=1e-6)
+        range_found = (result["natives"]["low"], result["natives"]["high"])
+        assert range_found == pytest.approx((expected.native_low, expected.native_high))
+        assert result["verdict"] == names[expected.verdict(it)]
+        said.add(result["verdict"])
+    assert said == set(names.values())
+
+
+def test_student_s_t_agrees(signal):
+    freedoms = [2, 3, 10, 40, 41, 60, 200, 4000]
+    found = signal(*(["student", freedom, GRADE] for freedom in freedoms))
+    assert found == pytest.approx(scipy.stats.t.ppf(0.975, freedoms), abs=1e-4)
+
+
+def heard(clips, number: int) -> Heard:
+    """Grades at the places of real speech, with its pauses."""
+    places = speech_places((clips[number] * FULL_SCALE).astype(np.int16))
+    return Heard(grades(len(places), 0.0, number), places)
+
+
+def test_stretches_and_moments_agree(signal, clips):
+    for numbers in ((0,), (1,), (2, 3, 1)):
+        pieces = [GradedPiece(30.0 * i + 0.37, heard(clips, number)) for i, number in enumerate(numbers)]
+        expected = grade_take(pieces, "french", REFERENCE)
+        plain = [
+            {"start": p.start_s, "values": p.heard.values.tolist(), "places": p.heard.places.tolist()} for p in pieces
+        ]
+        stretches, frames = signal(["leastNative", plain, GRADE], ["moments", plain, GRADE])
+        assert len(expected.stretches) > 0
+        assert len(stretches) == len(expected.stretches)
+        for stretch, there in zip(stretches, expected.stretches, strict=True):
+            assert (stretch["start"], stretch["end"]) == pytest.approx((there.start_s, there.end_s))
+        values = [value for value in frames["values"] if value is not None]
+        assert values == pytest.approx([moment.grade for moment in expected.timeline], abs=1e-6)
+        assert frames["start"] == pytest.approx(expected.timeline[0].start_s)
+        assert frames["limit"] == REFERENCE.stretch
+
+
+def test_the_encoder_s_pieces_agree(signal, clips):
+    lengths = [1, 319, 320, 5000, 127_999, 128_000, 128_001, 300_000, 480_000]
+    for length, found in zip(lengths, signal(*(["piecesOf", length, GRADE] for length in lengths)), strict=True):
+        expected = pieces_of(np.zeros(length, np.int16), CONTEXT_SECONDS)
+        starts = np.cumsum([0, *(len(piece) for piece in expected)])[:-1] // 320
+        assert found["starts"] == starts.tolist()
+    waveforms = [(clip * FULL_SCALE).astype(np.int16) for clip in clips]
+    noisy = (waveforms[0] + RNG.normal(0, 300, len(waveforms[0]))).astype(np.int16)
+    silence = np.concatenate([np.zeros(20_000, np.int16), waveforms[1]])
+    for waveform in [*waveforms, noisy, silence, np.zeros(9000, np.int16)]:
+        text = as_text(waveform.astype(np.float32))
+        places, filled = signal(["speechPlaces", text, GRADE], ["fillUp", text, GRADE])
+        assert places == speech_places(waveform).tolist()
+        if len(waveform) <= 16000 * CONTEXT_SECONDS:
+            assert as_floats(filled) == pytest.approx(fill_up(waveform, CONTEXT_SECONDS).numpy(), abs=1e-7)
+
+
+@pytest.fixture(scope="module")
+def ear() -> SimpleNamespace:
+    """What `accent.page.readings` needs of a grader."""
+    return SimpleNamespace(ear=load_ear(ROOT / "models" / "encoder")[0])
+
+
+def test_words_are_found_where_python_finds_them(signal, ear):
+    texts = sentences_for("french")[2::12]
+    readings = [describe_reading(ear, text, read_aloud(text, "fr")) for text in texts]
+    for text, reading in zip(texts, readings, strict=True):
+        take = read_aloud(text, "fr+f3", 150)
+        frames, places = sounds(ear, take.waveform), speech_places(take.waveform).tolist()
+        longer = {**reading, "words": 9 * reading["words"]}  # nobody speaks so fast
+        noise = RNG.normal(size=frames.shape)
+        found, wrong, too_fast = signal(
+            ["words", as_text(frames.ravel()), DIMENSIONS, places, reading, FRAME_SECONDS],
+            ["words", as_text(noise.ravel()), DIMENSIONS, places, reading, FRAME_SECONDS],
+            ["words", as_text(frames.ravel()), DIMENSIONS, places, longer, FRAME_SECONDS],
+        )
+
+        def encode_few(waveform: np.ndarray) -> torch.Tensor:
+            with torch.inference_mode():
+                return ear.ear.project(encode(ear.ear.encoder, waveform))[:, :DIMENSIONS]
+
+        expected = carry_words(take.waveform, read_aloud(text, "fr"), encode_few)
+        assert [word for word, _, _ in found] == [word.text for word in expected]
+        there = [(word.start, word.end) for word in expected]
+        off = np.abs(np.array([span for _, *span in found]) - there)
+        assert np.median(off) < 1e-6
+        assert (off > 0.05).mean() < 0.1  # where two ways are as cheap, rounding chooses
+        late = [start - word.start for (_, start, _), word in zip(found, take.words, strict=True)]
+        assert np.median(np.abs(late)) < 0.03
+        assert wrong is too_fast is None
 
 
 # --- practice over time
@@ -285,7 +389,7 @@ def test_a_take_ends_when_the_speaker_does(signal, clips):
     assert set(none["said"]) == {"silent"}
 
 
-def encode(path, codec: str, rate: int, samples: np.ndarray, **options) -> None:
+def write_with(path, codec: str, rate: int, samples: np.ndarray, **options) -> None:
     """Write a file with FFmpeg's encoders."""
     with av.open(str(path), "w", **options) as container:
         stream = container.add_stream(codec, rate=rate, layout="mono")
@@ -312,11 +416,11 @@ def test_the_rate_of_a_file_is_read_from_its_header(signal, tmp_path, tone):
             sf.write(path, samples, rate, subtype=subtype)
             cases[path] = rate
         m4a = tmp_path / f"{rate}.m4a"
-        encode(m4a, "aac", rate, samples)
+        write_with(m4a, "aac", rate, samples)
         cases[m4a] = rate
     for suffix in (".opus", ".webm", ".mka"):
         path = tmp_path / f"opus{suffix}"
-        encode(path, "libopus", 16000, tone(300, 1.5, 16000), **({"format": "ogg"} if suffix == ".opus" else {}))
+        write_with(path, "libopus", 16000, tone(300, 1.5, 16000), **({"format": "ogg"} if suffix == ".opus" else {}))
         cases[path] = 48000  # at which every Opus decoder works
     tagged = tmp_path / "tagged.mp3"
     tag = ["-c", "copy", "-metadata", f"title={'x' * 9000}"]

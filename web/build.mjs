@@ -29,7 +29,7 @@ const { values: options } = parseArgs({
     out: { type: "string", default: join(here, "dist") },
   },
 });
-const MODEL = ["ear.onnx", "ear.json"];
+const MODEL = ["ear.onnx", "grade.onnx", "ear.json", "readings.json"];
 const MAX_FILE = 25 * 2 ** 20; // bytes: what static hosts take
 const MAX_TOTAL = 25 * 2 ** 20; // over the wire, compressed
 const RUNTIME = "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm";

@@ -26,7 +26,7 @@ SILENCE_DB = 40  # below the loudest frame no frame is speech (accent.audio.wave
 
 
 @lru_cache(maxsize=1)
-def _window_and_filters() -> tuple[Tensor, Tensor]:
+def mel80_window_and_filters() -> tuple[Tensor, Tensor]:
     filters = melscale_fbanks(N_FFT // 2 + 1, 0.0, SAMPLE_RATE / 2, N_MELS, SAMPLE_RATE, "slaney", "slaney")
     return torch.hann_window(N_FFT), filters
 
@@ -36,7 +36,7 @@ def log_mel80(waveforms: Tensor) -> Tensor:
 
     8 powers of ten below the loudest cell are kept, as in Whisper's `log_mel_spectrogram`.
     """
-    window, filters = _window_and_filters()
+    window, filters = mel80_window_and_filters()
     spectrum = torch.stft(waveforms, N_FFT, HOP, window=window, return_complex=True)[..., :-1]
     power = spectrum.abs().square().transpose(1, 2) @ filters
     level = power.clamp(min=1e-10).log10()

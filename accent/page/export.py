@@ -1,22 +1,18 @@
-"""Write the trained model for the learner's page: an ONNX graph from waveform to logits, and a JSON file beside it.
+"""Write the trained model for the learner's page: ONNX graphs from waveform to logits and to grades, and a JSON file.
 
     python -m accent.page.export models metrics/evaluation.json web/model
 
-The graph holds the spectrogram too, so that the page needs no second way from audio to the network's input.
+The graphs hold the spectrograms too, so that the page needs no second way from audio to a network's input.
 """
 
 import argparse
 import json
-import logging
-import tempfile
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import onnx
 import torch
-from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,13 +21,14 @@ from accent.audio.spectrogram import SpectrogramParams, window_and_filters
 from accent.audio.waveform import SAMPLE_RATE
 from accent.core.errors import InputError, run
 from accent.core.outputs import output_file
+from accent.grading.grader import Grader
 from accent.network.model import ModelCard, load_model
+from accent.page import export_grade, readings
+from accent.page.graphs import halve, to_onnx
 from accent.scoring.reference import load_reference
 
 GRAPH, CARD = "ear.onnx", "ear.json"
-FORMAT = 1  # of ear.json: the page refuses another
-OPSET = 20
-SMALL = 1024  # weights of fewer numbers stay float32: they are scales and offsets, and no size is won
+FORMAT = 2  # of ear.json: the page refuses another
 MAX_BYTES = 25 * 2**20  # what static hosts take as one file
 
 
@@ -78,49 +75,17 @@ class Ear(nn.Module):
 
 def export_graph(model: nn.Module, card: ModelCard) -> onnx.ModelProto:
     """The `Ear` of a model as an ONNX graph whose large weights are stored in float16."""
-    ear = Ear(model.cpu().float(), card).eval()
-    example = (torch.randn(2 * SAMPLE_RATE), torch.tensor([0, 10], dtype=torch.int64))
-    shapes = ({0: torch.export.Dim("samples")}, {0: torch.export.Dim("windows")})
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter's own deprecations
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            ear,
-            example,
-            input_names=["waveform", "starts"],
-            output_names=["cells", "logits"],
-            dynamic_shapes=shapes,
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
-        program.save(str(Path(folder) / GRAPH), external_data=False)
-        graph = onnx.load(Path(folder) / GRAPH)
-    del graph.metadata_props[:]
-    for node in graph.graph.node:  # the exporter's traces of source lines: paths of this machine
-        del node.metadata_props[:]
-        node.ClearField("doc_string")
-    _halve(graph.graph)
-    onnx.checker.check_model(graph)
+    graph = to_onnx(
+        Ear(model.cpu().float(), card),
+        {"waveform": torch.randn(2 * SAMPLE_RATE), "starts": torch.tensor([0, 10], dtype=torch.int64)},
+        ["cells", "logits"],
+        {"waveform": {0: torch.export.Dim("samples")}, "starts": {0: torch.export.Dim("windows")}},
+    )
+    halve(graph, "network.")
     return graph
 
 
-def _halve(graph: onnx.GraphProto) -> None:
-    """Store the network's large weights in float16, cast to float32 when the graph is loaded."""
-    casts = []
-    for weights in graph.initializer:
-        values = numpy_helper.to_array(weights)
-        if not weights.name.startswith("network.") or values.dtype != np.float32 or values.size < SMALL:
-            continue
-        name = weights.name
-        weights.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}.half"))
-        casts.append(helper.make_node("Cast", [f"{name}.half"], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def describe(card: ModelCard, folder: Path, evaluation: Path) -> dict:
+def describe(card: ModelCard, grader: Grader, folder: Path, evaluation: Path) -> dict:
     """What the page has to know beside the graph: how audio becomes windows, thresholds, natives, how far to trust."""
     reference = load_reference(folder)
     if reference.weights_sha256 != card.weights_sha256:
@@ -139,7 +104,7 @@ def describe(card: ModelCard, folder: Path, evaluation: Path) -> dict:
         "temperature": card.temperature,
         "thresholds": asdict(reference.score),
         "typicality": asdict(reference.typicality),
-        "native_log_odds": list(reference.native_log_odds),
+        "grade": export_grade.describe(grader.reference(target)),
         "fitness": asdict(reference.fitness),
         "evidence": evidence(evaluation),
     }
@@ -170,18 +135,27 @@ def main() -> None:
     args = parser.parse_args()
 
     model, card = load_model(args.model)
-    description = describe(card, args.model, args.evaluation)
-    graph = export_graph(model, card).SerializeToString(deterministic=True)
-    if len(graph) > MAX_BYTES:
-        raise InputError(
-            f"{args.model}: {len(graph) / 2**20:.1f} MB as a graph, a page's file may have 25. Set train.width lower"
-        )
+    grader = Grader.load(args.model)
+    description = describe(card, grader, args.model, args.evaluation)
+    graphs = {
+        GRAPH: export_graph(model, card),
+        export_grade.GRAPH: export_grade.export(grader, args.model, description["target"]),
+    }
+    files = {name: graph.SerializeToString(deterministic=True) for name, graph in graphs.items()}
+    for name, content in files.items():
+        if len(content) > MAX_BYTES:
+            raise InputError(
+                f"{args.model}: {name} of {len(content) / 2**20:.1f} MB, a page's file may have 25. "
+                f"Set {'train.width' if name == GRAPH else 'bank.frames'} lower"
+            )
+    files[CARD] = (json.dumps(description) + "\n").encode()
+    files[readings.FILE] = json.dumps(readings.make_readings(grader, description["target"])).encode()
     args.target.mkdir(parents=True, exist_ok=True)
-    with output_file(args.target / GRAPH) as partial:
-        partial.write_bytes(graph)
-    with output_file(args.target / CARD) as partial:
-        partial.write_text(json.dumps(description) + "\n", encoding="utf-8")
-    print(f"{GRAPH}: {len(graph) / 2**20:.1f} MB, {', '.join(card.classes)}; target {description['target']}")
+    for name, content in files.items():
+        with output_file(args.target / name) as partial:
+            partial.write_bytes(content)
+    sizes = ", ".join(f"{name} {len(files[name]) / 2**20:.1f} MB" for name in graphs)
+    print(f"{sizes}; {', '.join(card.classes)}; target {description['target']}")
 
 
 if __name__ == "__main__":

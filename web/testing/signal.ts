@@ -13,12 +13,13 @@ import { refusal, unproven } from "../src/engine/refusal";
 import { resample } from "../src/engine/resample";
 import { mergeMeasures, trim } from "../src/engine/trim";
 import { addWindowFeatures, unlikeness } from "../src/engine/typicality";
+import { findWords, type Reading } from "../src/engine/words";
 import { evenStarts } from "../src/engine/windows";
-import { frameValues, verdict } from "../src/engine/grade";
+import { judge, leastNative, moments, natives, student } from "../src/engine/grade";
+import { fillUp, piecesOf, speechPlaces } from "../src/engine/pieces";
 import { change, lines, retakeSpread } from "../src/store/practice";
 import { sentencesFor } from "../src/text/sentences";
 import { typeset } from "../src/text/texts";
-import { weakStretches } from "../src/ui/timeline";
 
 type Floats = string;
 
@@ -58,13 +59,19 @@ const calls: Record<string, (...given: never[]) => unknown> = {
   refusal,
   unproven,
   evenStarts,
-  verdict,
-  frameValues: (windows: never) => {
-    const found = frameValues(windows);
-    return { ...found, values: Array.from(found.values) };
+  judge,
+  natives,
+  student,
+  leastNative,
+  moments: (pieces: never, card: never) => {
+    const found = moments(pieces, card);
+    return { ...found, values: Array.from(found.values, (value) => (Number.isNaN(value) ? null : value)) };
   },
-  weakStretches: (frames: { values: number[] }, natives: never) =>
-    weakStretches({ ...frames, values: Float32Array.from(frames.values) } as never, natives),
+  piecesOf,
+  words: (sounds: Floats, width: number, places: number[], reading: Reading, seconds: number) =>
+    findWords({ values: floats(sounds), width }, places, reading, seconds),
+  fillUp: (piece: Floats, card: never) => text(fillUp(floats(piece), card)),
+  speechPlaces: (waveform: Floats, card: never) => speechPlaces(floats(waveform), card),
   change: (rows: never) => {
     const all = lines(takes(rows));
     return change(all[0], all);

@@ -1,6 +1,6 @@
 /** `ear.json`: what accent/page/export.py says of the graph beside it. */
 
-export const FORMAT = 1;
+export const FORMAT = 2;
 
 export interface AudioParams {
   sample_rate: number;
@@ -27,6 +27,25 @@ export interface Evidence {
   second_source: boolean; // whether it was also tested on recordings of another source
 }
 
+/** How the grade is made, and how natives' takes of each length are graded: accent/grading/. */
+export interface GradeCard {
+  centre: number; // mean grade of natives
+  between: number; // variance of the grade of very long takes
+  within: number; // and what one second of speech adds to it
+  deviations: number[]; // percentiles 0 to 100 of natives, in standard deviations
+  stretch: number; // smoothed frames' grade that 5% of natives' frames lie below
+  takes: number;
+  speakers: number;
+  frame_seconds: number;
+  frame_samples: number;
+  context_seconds: number;
+  step_seconds: number;
+  min_silence_seconds: number;
+  silence_db: number;
+  block_seconds: number;
+  student: number[]; // t of 2, 3, ... degrees of freedom that 97.5% lie below
+}
+
 export interface Card {
   format: number;
   weights_sha256: string;
@@ -47,7 +66,7 @@ export interface Card {
   temperature: number;
   thresholds: Thresholds;
   typicality: { mean: number[]; precision: number[][]; allowed: number };
-  native_log_odds: number[];
+  grade: GradeCard;
   fitness: { verdicts: boolean; sentence: string }; // what the model has earned
   evidence: Evidence;
 }

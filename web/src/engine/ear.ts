@@ -3,9 +3,12 @@
 import * as ort from "onnxruntime-web/wasm";
 import { type Card, FORMAT } from "./card";
 import type { Spectrogram } from "./typicality";
+import type { Heard } from "./grade";
+import { fillUp, piecesOf, speechPlaces } from "./pieces";
 import { evenStarts } from "./windows";
+import type { Sounds } from "./words";
 
-export interface Heard {
+export interface Windows {
   spectrogram: Spectrogram;
   starts: number[]; // first frames of the windows
   logits: number[][]; // of each window
@@ -15,20 +18,24 @@ export class Ear {
   private constructor(
     readonly card: Card,
     private readonly session: ort.InferenceSession,
+    private readonly grader: ort.InferenceSession,
   ) {}
 
   /** `wasm` is the runtime's address, from which browsers keep the compiled code; the rest is accent/page/export.py's. */
-  static async load(wasm: string, graph: ArrayBuffer, card: Card): Promise<Ear> {
+  static async load(wasm: string, graph: ArrayBuffer, grades: ArrayBuffer, card: Card): Promise<Ear> {
     if (card.format !== FORMAT) throw new Error(`ear.json: format ${card.format}, this page reads ${FORMAT}`);
     ort.env.wasm.numThreads = 1; // more would need headers that a static host cannot set
     ort.env.wasm.wasmPaths = { wasm };
     ort.env.logLevel = "error";
-    const session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
-    return new Ear(card, session);
+    const [session, grader] = [
+      await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }),
+      await ort.InferenceSession.create(grades, { executionProviders: ["wasm"] }),
+    ];
+    return new Ear(card, session, grader);
   }
 
   /** A trimmed waveform in int16's range. */
-  async hear(waveform: Float32Array): Promise<Heard> {
+  async hear(waveform: Float32Array): Promise<Windows> {
     const { window, window_hop, spectrogram } = this.card;
     const frames = Math.floor(waveform.length / spectrogram.hop_length) + 1;
     const starts = evenStarts(frames, window, window_hop);
@@ -43,5 +50,30 @@ export class Ear {
       starts,
       logits: starts.map((_, i) => Array.from(values.subarray(i * classes, (i + 1) * classes))),
     };
+  }
+
+  /** The grades of the frames of speech in a trimmed waveform in int16's range. */
+  async grades(waveform: Float32Array): Promise<Heard & { sounds: Sounds }> {
+    const { grade } = this.card;
+    const places = speechPlaces(waveform, grade);
+    const { starts, size } = piecesOf(waveform.length, grade);
+    const values: number[] = [];
+    const sounds: number[] = [];
+    let width = 1;
+    for (const first of starts) {
+      const inside = places.filter((place) => first <= place && place < first + size);
+      if (!inside.length) continue;
+      const piece = waveform.subarray(first * grade.frame_samples, (first + size) * grade.frame_samples);
+      const blocks = fillUp(piece, grade);
+      const local = BigInt64Array.from(inside, (place) => BigInt(place - first));
+      const outputs = await this.grader.run({
+        blocks: new ort.Tensor("float32", blocks, [blocks.length / grade.frame_samples, grade.frame_samples]),
+        places: new ort.Tensor("int64", local, [local.length]),
+      });
+      values.push(...(outputs.grades.data as Float32Array));
+      for (const value of outputs.sounds.data as Float32Array) sounds.push(value);
+      width = outputs.sounds.dims[1];
+    }
+    return { values, places, sounds: { values: Float32Array.from(sounds), width } };
   }
 }

@@ -18,10 +18,11 @@ export interface Stretch {
 
 export interface Word extends Stretch {
   text: string;
-  value: number; // as `Frames.values`
+  value: number; // mean grade of its frames
+  below: boolean; // natives' range for so short a stretch
 }
 
-export type Verdict = "within" | "near" | "below";
+export type Verdict = "within" | "near" | "below" | "elsewhere"; // elsewhere: rather another language
 
 /** How near a take came to natives. Higher is more native. */
 export interface Grade {
@@ -30,13 +31,16 @@ export interface Grade {
   high: number;
   percentile: number; // percent of natives' clips below it
   verdict: Verdict;
+  natives: Natives; // for a take of as much speech
 }
 
-/** The grade sound by sound: `values[i]` is that of the moment `start + i * step`. */
+/** The grade sound by sound: `values[i]` is that of the moment `start + i * step`, NaN where there is no speech. */
 export interface Frames {
   start: number;
   step: number;
   values: Float32Array;
+  limit: number; // 5% of natives' sounds lie below
+  span: number; // from there to their mean
 }
 
 /** Grades of natives' clips, with which a take is compared. */
@@ -60,6 +64,7 @@ export interface Result {
   languages: Record<string, number>; // probability of each class; empty where nothing could be heard
   grade: Grade | null;
   frames: Frames | null;
+  stretches: Stretch[]; // that sounded least native, the worst first
   words: Word[] | null; // null where the text is not known, or not found in the take
   speech: Stretch | null; // from the first to the last sound of speech
   measures: Measures;
@@ -70,7 +75,6 @@ export interface Result {
 export interface Model {
   target: string; // the class whose natives a take is compared with
   classes: string[];
-  natives: Natives;
   evidence: Evidence;
   verdicts: boolean; // false: nothing has shown that it tells the classes apart, and every take is refused
 }

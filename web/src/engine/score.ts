@@ -1,26 +1,30 @@
 /** A recording of any length -> its result, piece by piece: accent/scoring/scorer.py's `Scorer.score`. */
 
+import type { GradeCard } from "./card";
 import type { Ear } from "./ear";
-import type { Picture, Result, Sound, Stretch } from "./engine";
-import { frameValues, grade, logOdds } from "./grade";
+import type { Picture, Result, Sound, Word } from "./engine";
+import { type GradedPiece, judge, leastNative, logOdds, moments } from "./grade";
 import { mix } from "./mix";
 import { expit, softmax } from "./numbers";
 import { refusal, unproven } from "./refusal";
 import { resample } from "./resample";
 import { CLIPPED, type Measures, type Recording, mergeMeasures, tooLittle, trim } from "./trim";
 import { addWindowFeatures, unlikeness } from "./typicality";
+import { findWords, gradeWords, type Reading, type Sounds } from "./words";
 
-interface Window extends Stretch {
-  value: number;
-}
-
-export async function score(sound: Sound, ear: Ear, progress: (share: number) => void = () => {}): Promise<Result> {
+export async function score(
+  sound: Sound,
+  ear: Ear,
+  reading: Reading | null = null,
+  progress: (share: number) => void = () => {},
+): Promise<Result> {
   const { card } = ear;
   const { audio, classes, temperature } = card;
   const target = classes.indexOf(card.target);
   const frameSeconds = card.spectrogram.hop_length / audio.sample_rate;
   const measured: Measures[] = [];
-  const windows: Window[] = [];
+  const graded: (GradedPiece & { sounds: Sounds })[] = [];
+  let windows = 0;
   const logits = new Float64Array(classes.length);
   const features = new Float64Array(card.typicality.mean.length);
   let picture: Picture | null = null;
@@ -32,13 +36,9 @@ export async function score(sound: Sound, ear: Ear, progress: (share: number) =>
     if (!tooLittle(trimmed, audio)) {
       const { spectrogram, starts, logits: heard } = await ear.hear(waveform);
       const start = pieceStart + Math.max(measures.leading_silence_s - audio.margin_seconds, 0);
-      const end = start + waveform.length / audio.sample_rate;
-      heard.forEach((values, i) => {
-        values.forEach((value, label) => (logits[label] += value));
-        const begin = start + starts[i] * frameSeconds;
-        const value = logOdds(values, temperature, target);
-        windows.push({ start: begin, end: Math.min(begin + card.window * frameSeconds, end), value });
-      });
+      for (const values of heard) values.forEach((value, label) => (logits[label] += value));
+      windows += starts.length;
+      graded.push({ start, ...(await ear.grades(waveform)) });
       addWindowFeatures(features, spectrogram, starts, card);
       const { fmin_hz: minHz, fmax_hz: maxHz } = card.spectrogram;
       picture ??= { start, frameSeconds, minHz, maxHz, spectrogram };
@@ -47,34 +47,51 @@ export async function score(sound: Sound, ear: Ear, progress: (share: number) =>
     progress(Math.min(pieceStart / (sound.channels[0].length / sound.rate), 1));
   }
   const measures = mergeMeasures(measured);
-  const nothing = { languages: {}, grade: null, frames: null, words: null, speech: null, measures, picture };
-  if (!windows.length) return { ...nothing, refused: refusal(measures, 0, null, card.thresholds) };
+  const nothing = {
+    languages: {},
+    grade: null,
+    frames: null,
+    stretches: [],
+    words: null,
+    speech: null,
+    measures,
+    picture,
+  };
+  if (!windows) return { ...nothing, refused: refusal(measures, 0, null, card.thresholds) };
 
-  const means = Array.from(logits, (sum) => sum / windows.length);
-  const value = logOdds(means, temperature, target);
+  const means = Array.from(logits, (sum) => sum / windows);
+  const probability = expit(logOdds(means, temperature, target));
   const distance = unlikeness(
-    features.map((sum) => sum / windows.length),
+    features.map((sum) => sum / windows),
     card.typicality,
   );
-  const refused = refusal(measures, distance, expit(value), card.thresholds) ?? unproven(card);
   const probabilities = softmax(means.map((logit) => logit / temperature));
   const languages = Object.fromEntries(classes.map((label, i) => [label, probabilities[i]]));
   const speech = { start: measures.leading_silence_s, end: measures.duration_s - measures.trailing_silence_s };
+  const values = graded.flatMap((piece) => Array.from(piece.values));
+  let refused = refusal(measures, distance, probability, card.thresholds);
+  // The classifier's doubt is not asked for where there is a grade.
+  if (refused?.kind === "too close to call" && values.length) refused = null;
+  refused ??= unproven(card);
+  if (!refused && !values.length) refused = { kind: "too many pauses", found: measures.speech_s, needed: 0 };
   if (refused) return { ...nothing, refused, languages, speech };
   return {
     refused,
     languages,
-    grade: grade(
-      value,
-      windows.map((window) => window.value),
-      card,
-    ),
-    frames: frameValues(windows),
-    words: null,
+    grade: judge(values, card.grade, probability >= 0.5),
+    frames: moments(graded, card.grade),
+    stretches: leastNative(graded, card.grade),
+    words: graded.length === 1 && reading ? words(graded[0], reading, card.grade) : null,
     speech,
     measures,
     picture,
   };
+}
+
+/** The words of the sentence in a take of one piece, null where it does not say them. */
+function words(piece: GradedPiece & { sounds: Sounds }, reading: Reading, card: GradeCard): Word[] | null {
+  const found = findWords(piece.sounds, piece.places, reading, card.frame_seconds);
+  return found && gradeWords(found, piece, card);
 }
 
 /** The recording in pieces of so many seconds, the last one shorter: channels averaged, resampled. */

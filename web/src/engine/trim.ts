@@ -13,7 +13,7 @@ const ATOM = RATE / 200; // samples in 5 ms, of which both are made
 const ATOMS_PER_FRAME = 5;
 const ATOMS_PER_HOP = 2;
 const MIN_SPEECH_FRAMES = 5;
-const SILENT_DBFS = -90;
+export const SILENT_DBFS = -90;
 const HANN = hanning(512);
 
 export interface Measures {

@@ -11,7 +11,7 @@ export class ArchiveError extends Error {}
 
 interface Listed extends Omit<Take, "recording" | "result"> {
   recording: string; // name in the zip
-  result: Omit<Result, "frames" | "picture"> & { frames: (Omit<Frames, "values"> & { values: number[] }) | null };
+  result: Omit<Result, "frames" | "picture"> & { frames: (Omit<Frames, "values"> & { values: (number | null)[] }) | null };
 }
 
 export async function exportTakes(takes: Take[]): Promise<Blob> {
@@ -19,7 +19,7 @@ export async function exportTakes(takes: Take[]): Promise<Blob> {
     (take) => `recordings/${new Date(take.time).toISOString().replace(/[:.]/g, "-")}-${take.id.slice(0, 8)}.wav`,
   );
   const listed = takes.map(({ recording: _, result: { picture: __, ...result }, ...take }, i): Listed => {
-    const frames = result.frames && { ...result.frames, values: Array.from(result.frames.values) };
+    const frames = result.frames && { ...result.frames, values: Array.from(result.frames.values, (value) => (Number.isNaN(value) ? null : value)) };
     return { ...take, recording: names[i], result: { ...result, frames } };
   });
   const files: Record<string, [Uint8Array, { level: 0 | 6 }]> = {
@@ -69,7 +69,7 @@ export async function importTakes(file: Blob): Promise<Take[]> {
     const listed = JSON.parse(strFromU8(files[LIST])) as Listed[];
     return listed.map(({ recording, result, ...take }) => {
       if (!files[recording] || typeof take.id !== "string" || typeof take.time !== "number") throw new Error(recording);
-      const frames = result.frames && { ...result.frames, values: Float32Array.from(result.frames.values) };
+      const frames = result.frames && { ...result.frames, values: Float32Array.from(result.frames.values, (value) => value ?? NaN) };
       const wav = new Blob([files[recording] as BlobPart], { type: "audio/wav" });
       return { ...take, recording: wav, result: { ...result, frames, picture: null } };
     });

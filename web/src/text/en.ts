@@ -77,6 +77,7 @@ export const en = {
     within: "Within the range of natives",
     near: "Near the range of natives",
     below: "Not yet in the range of natives",
+    elsewhere: "More like another language",
     refused: "Can’t tell",
   },
   place: (percentile: number) =>

@@ -76,6 +76,7 @@ export const fr: Texts = {
     within: "Dans l’étendue des natifs",
     near: "Proche des natifs",
     below: "Pas encore dans l’étendue des natifs",
+    elsewhere: "Plutôt une autre langue",
     refused: "Impossible à dire",
   },
   place: (percentile) =>

@@ -1,6 +1,6 @@
 /** A card to share: a picture made on this device, with the sentence, the place among natives and the date. */
 
-import type { Grade, Natives } from "../engine/engine";
+import type { Grade } from "../engine/engine";
 import type { Take } from "../store/takes";
 import { LOCALES } from "../text/sentences";
 import { typeset } from "../text/texts";
@@ -25,7 +25,7 @@ export async function showCard(app: App, take: Take): Promise<void> {
     role: "img",
     "aria-label": say.cardAlt(say.verdict[grade.verdict]),
   });
-  draw(canvas, app, take, grade, app.model.natives);
+  draw(canvas, app, take, grade);
   const blob = await new Promise<Blob>((resolve) => canvas.toBlob((made) => resolve(made!), "image/png"));
   const file = new File([blob], "accent.png", { type: "image/png" });
   const dialog = h(
@@ -57,7 +57,7 @@ export async function showCard(app: App, take: Take): Promise<void> {
   dialog.showModal();
 }
 
-function draw(canvas: HTMLCanvasElement, app: App, take: Take, grade: Grade, natives: Natives): void {
+function draw(canvas: HTMLCanvasElement, app: App, take: Take, grade: Grade): void {
   const { say, numbers } = app;
   const context = canvas.getContext("2d")!;
   context.fillStyle = colour("paper");
@@ -81,6 +81,7 @@ function draw(canvas: HTMLCanvasElement, app: App, take: Take, grade: Grade, nat
   context.fillStyle = colour("soft");
   context.fillText(say.place(grade.percentile), EDGE, 418);
 
+  const { natives } = grade;
   const ends = [...natives.values, grade.value];
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const x = (value: number) => EDGE + ((value - low) / (high - low || 1)) * (WIDTH - 2 * EDGE);

@@ -1,6 +1,5 @@
 /** Practice over time: a line a sentence, every take to be heard again, and all of it to take away or delete. */
 
-import type { Natives } from "../engine/engine";
 import { ArchiveError, exportTakes, importTakes } from "../store/archive";
 import { type Line, lines } from "../store/practice";
 import type { Take } from "../store/takes";
@@ -86,7 +85,7 @@ function renderLine(app: App, line: Line, actions: ProgressActions): HTMLElement
     "li",
     { class: "line" },
     h("h2", {}, title),
-    app.model && chart(app, line, app.model.natives),
+    chart(app, line),
     h(
       "details",
       { class: "details" },
@@ -150,10 +149,12 @@ const WIDTH = 320;
 const HEIGHT = 72;
 
 /** A sentence's grades from first to last, over the natives' range. */
-function chart(app: App, line: Line, natives: Natives): SVGElement | null {
+function chart(app: App, line: Line): SVGElement | null {
   const { say, numbers } = app;
-  const grades = line.takes.flatMap((take) => (take.result.grade ? [take.result.grade] : []));
-  if (!grades.length) return null;
+  const graded = line.takes.filter((take) => take.result.grade);
+  if (!graded.length) return null;
+  const grades = graded.map((take) => take.result.grade!);
+  const { natives } = grades.at(-1)!;
   const values = grades.map((grade) => grade.value);
   const low = Math.min(...values, natives.low);
   const high = Math.max(...values, natives.high);
@@ -179,7 +180,7 @@ function chart(app: App, line: Line, natives: Natives): SVGElement | null {
       svg(
         "circle",
         { cx: x(i), cy: y(grade.value), r: 4.5, class: `take ${grade.verdict}` },
-        svg("title", {}, `${numbers.date(line.takes[i].time)}: ${say.verdict[grade.verdict]}`),
+        svg("title", {}, `${numbers.date(graded[i].time)}: ${say.verdict[grade.verdict]}`),
       ),
     ),
   );

@@ -14,7 +14,7 @@ import { icon } from "./icons";
 import type { Shown } from "./session";
 import { spectrogram } from "./spectrogram";
 import { strip } from "./strip";
-import { timeline, weakStretches } from "./timeline";
+import { timeline } from "./timeline";
 
 const FEW_VOICES = 20; // in the test split: below this the natives' range is that of a few people
 const LOW_AUC = 0.8; // lower end of the interval: below this the model may be little better than a coin
@@ -48,12 +48,12 @@ export function renderResult(app: App, shown: Shown, onward: () => void): HTMLEl
     parts.push(h("p", { class: "place" }, say.place(grade.percentile)));
     const compared = comparison(app, shown);
     if (compared) parts.push(h("p", { class: "change" }, say.change[compared]));
-    parts.push(strip(model.natives, grade, say));
+    parts.push(strip(grade, say));
   } else if (refused) {
     parts.push(h("p", { class: "place" }, say.refused(refused, numbers.number)));
   }
   if (note) parts.push(note);
-  parts.push(listening(app, model, shown, onward), details(app, shown), actions(app, shown));
+  parts.push(listening(app, shown, onward), details(app, shown), actions(app, shown));
   return parts.filter((part): part is HTMLElement => Boolean(part));
 }
 
@@ -72,10 +72,10 @@ function comparison(app: App, { take }: Shown): "better" | "worse" | null {
 }
 
 /** Waveform, words or stretches, and whose voice is to be heard. */
-function listening(app: App, model: Model, shown: Shown, onward: () => void): HTMLElement {
+function listening(app: App, shown: Shown, onward: () => void): HTMLElement {
   const { say, numbers, player } = app;
   const { take, sound, url } = shown;
-  const { frames, words, grade } = take.result;
+  const { frames, words, grade, stretches: weak } = take.result;
   const locale = LOCALES[take.target] ?? "";
   const voice = localVoice(locale);
   const [native] = (take.text !== null && app.natives[take.text]) || [];
@@ -93,7 +93,7 @@ function listening(app: App, model: Model, shown: Shown, onward: () => void): HT
   const line = timeline(
     sound,
     frames,
-    model.natives,
+    weak,
     say,
     numbers,
     (seconds) => void hear({ start: seconds, end: Infinity }, null),
@@ -115,16 +115,15 @@ function listening(app: App, model: Model, shown: Shown, onward: () => void): HT
     playButton.querySelector("path")!.replaceWith(icon(seconds === null ? "play" : "stop").firstElementChild!);
   });
 
-  const weak = frames ? weakStretches(frames, model.natives) : [];
-  const weakWord = words && [...words].sort((a, b) => a.value - b.value).find((word) => word.value < model.natives.low);
+  const weakWord = words && [...words].filter((word) => word.below).sort((a, b) => a.value - b.value)[0];
   const next = !grade
     ? null
-    : weakWord
-      ? say.next.word(weakWord.text)
-      : weak.length
-        ? say.next.stretch(numbers.number(weak[0].start, 1), numbers.number(weak[0].end, 1))
-        : grade.verdict === "within"
-          ? say.next.onward
+    : grade.verdict === "within"
+      ? say.next.onward
+      : weakWord
+        ? say.next.word(weakWord.text)
+        : weak.length
+          ? say.next.stretch(numbers.number(weak[0].start, 1), numbers.number(weak[0].end, 1))
           : say.next.nothing;
   return h(
     "div",
@@ -136,7 +135,7 @@ function listening(app: App, model: Model, shown: Shown, onward: () => void): HT
         "p",
         { class: "words", lang: locale, "aria-label": say.words },
         ...words.map((word) => {
-          const low = word.value < model.natives.low;
+          const low = word.below;
           return h(
             "button",
             {

@@ -20,7 +20,8 @@ function scale(natives: Natives, grade: Grade, width: number): (value: number) =
   return (value) => SIDE + ((clamp(value) - low + margin) / (high - low + 2 * margin)) * (width - 2 * SIDE);
 }
 
-export function strip(natives: Natives, grade: Grade, say: Texts): SVGSVGElement {
+export function strip(grade: Grade, say: Texts): SVGSVGElement {
+  const { natives } = grade;
   const width = Math.min(MAX_WIDTH, document.documentElement.clientWidth - 32);
   const x = scale(natives, grade, width);
   const heights = new Map<number, number>(); // dots already in a column

@@ -1,6 +1,6 @@
 /** The take in time: its waveform, coloured by the grade of each moment, with a playhead that mouse and keys move. */
 
-import type { Frames, Natives, Sound, Stretch } from "../engine/engine";
+import type { Frames, Sound, Stretch } from "../engine/engine";
 import type { Texts } from "../text/en";
 import type { Numbers } from "../text/texts";
 import { colour, h, onResize } from "./dom";
@@ -16,40 +16,15 @@ export interface Timeline {
   mark(stretch: Stretch | null): void; // what is chosen
 }
 
-/** How little native a value is: 0 within the natives' range, 1 as far below it as the range is wide. */
-export function weakness(value: number, natives: Natives): number {
-  return Math.min(Math.max((natives.low - value) / (natives.high - natives.low), 0), 1);
-}
-
-const SHORTEST = 0.15; // s of a stretch that can be heard by itself
-const LONGEST = 1; // s, beyond which a stretch says no longer where
-
-/** Up to `count` stretches below the natives' range, the least native first; of a long one the least native second. */
-export function weakStretches(frames: Frames, natives: Natives, count = 3): Stretch[] {
-  const { start, step, values } = frames;
-  const found: (Stretch & { depth: number })[] = [];
-  for (let i = 0; i < values.length; i++) {
-    if (!(values[i] < natives.low)) continue;
-    let last = i;
-    let deepest = i;
-    for (; last < values.length && values[last] < natives.low; last++)
-      if (values[last] < values[deepest]) deepest = last;
-    const most = Math.round(LONGEST / step);
-    const first = last - i > most ? Math.min(Math.max(deepest - Math.floor(most / 2), i), last - most) : i;
-    const end = Math.min(first + most, last);
-    found.push({ start: start + first * step, end: start + end * step, depth: natives.low - values[deepest] });
-    i = last;
-  }
-  return found
-    .filter((stretch) => stretch.end - stretch.start >= SHORTEST)
-    .sort((a, b) => b.depth - a.depth)
-    .slice(0, count);
+/** How little native a sound is: 0 like natives' sounds, 1 as far below their lowest as that is below their mean. */
+export function weakness(value: number, { limit, span }: Frames): number {
+  return Math.min(Math.max((limit - value) / span, 0), 1);
 }
 
 export function timeline(
   sound: Sound,
   frames: Frames | null,
-  natives: Natives,
+  weak: Stretch[],
   say: Texts,
   numbers: Numbers,
   playFrom: (seconds: number) => void,
@@ -61,7 +36,6 @@ export function timeline(
   let playing: number | null = null;
   let marked: Stretch | null = null;
 
-  const weak = frames ? weakStretches(frames, natives) : [];
   const describe = weak
     .map(
       (stretch) =>
@@ -146,7 +120,7 @@ export function timeline(
     });
     for (const [bar, level] of levels.entries()) {
       const value = valueAt(((bar + 0.5) / bars) * duration);
-      const weak = weakness(value, natives);
+      const weak = frames && !Number.isNaN(value) ? weakness(value, frames) : 0;
       context.fillStyle = Number.isNaN(value) ? faint : weak > 0 ? warm : strong;
       context.globalAlpha = weak > 0 ? 0.55 + 0.45 * weak : 1;
       const height = Math.max(BAR, 0.9 * HEIGHT * (level / (loudest || 1)) ** 0.7);
