@@ -54,7 +54,8 @@ def split_prompts(waveform: np.ndarray) -> list[np.ndarray]:
     bounds = [0, *np.ravel(gaps).astype(int), len(waveform)]
     prompts = [waveform[start:end] / np.float32(32767) for start, end in zip(bounds[::2], bounds[1::2], strict=True)]
     found = [trim(Recording(prompt, 16000, "", 0.0), NO_MARGIN)[0] for prompt in prompts]
-    return [prompt for prompt in found if len(prompt)]  # an encoder may ring in the middle of a gap
+    # An encoder may ring in the middle of a gap: hundreds of times less loud than speech.
+    return [prompt for prompt in found if len(prompt) and np.abs(prompt).max() > 1000]
 
 
 def boundary_errors(prompts: dict[str, list[str]], voice: str, gap_seconds: float) -> np.ndarray:
