@@ -142,7 +142,7 @@ def speech_teacher(folder: Path) -> Path:
 
 
 def test_a_clip_that_grades_are_tried_on_is_in_no_bank(speech, tmp_path):
-    shutil.copytree(speech, tmp_path / "same", ignore=shutil.ignore_patterns("one", "two", "trunk"))
+    shutil.copytree(speech, tmp_path / "same", ignore=shutil.ignore_patterns("one", "two", "trunk", "encoder"))
     set_params(tmp_path / "same", {"listen": {"sets": {"known": "speech"}}})
     done = stage("banks", "waveforms", "encoder", "banks.json", cwd=tmp_path / "same", ok=False)
     assert "listen.sets.known: speech_en_0_0 may be in a bank. Take it out of the speech" in done.stderr
