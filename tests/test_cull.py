@@ -24,6 +24,7 @@ SMALL = {
     "split": {"folds": 2, "fold": 0, "group_by": "none"},
     "evaluate": {"resamples": 20},
     "train": {
+        "learning_rate": 0.01,
         "width": 16,
         "weights": "none",
         "epochs": 6,

@@ -90,7 +90,7 @@ def test_evaluate_stores_it_and_the_scorer_shows_it(trained, tmp_path, monkeypat
     (models / "reference.json").write_text(json.dumps(reference))
     scorer = Scorer.load(models)
     take = next(path for path in sample_clips("fr") if not scorer.score(path).refused)
-    assert scorer.score(take).verdict in ("french", "not french")
+    assert scorer.score(take).verdict != "unsure"
     sentence = "No verdicts: it was tested on 1 french voices."
     reference["fitness"] = {"verdicts": False, "sentence": sentence}
     (models / "reference.json").write_text(json.dumps(reference))
