@@ -40,7 +40,7 @@ def main() -> None:
     args = parser.parse_args()
 
     params, intervals = load_params("audit", AuditParams), load_params("evaluate", EvaluateParams)
-    scorer = Scorer.load(args.model)
+    scorer = Scorer.load(args.model, grades=False)
     classes, target = list(scorer.card.classes), scorer.reference.score.target
     splits, predictions = read_frame(args.splits), read_frame(args.predictions)
     train = join_index(splits.loc[splits["split"].isin(["train", "valid"]), ["clip_id"]], args.waveforms)

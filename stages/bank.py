@@ -7,7 +7,7 @@ import torch
 
 from accent.core.errors import run
 from accent.core.params import load_params
-from accent.core.parts import read_index
+from accent.core.parts import join_index
 from accent.core.tables import read_frame
 from accent.corpus.common_voice import ClassFilter
 from accent.corpus.selection import IngestParams
@@ -27,9 +27,7 @@ def main() -> None:
     torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
     params, ingest = load_params("bank", BankParams), load_params("ingest", IngestParams)
     ear, card = load_ear(args.encoder)
-    clips = read_index(args.waveforms).merge(
-        read_frame(args.splits, ["clip_id", "split"]), on="clip_id", validate="one_to_one"
-    )
+    clips = join_index(read_frame(args.splits, ["clip_id", "split"]), args.waveforms)
     labels = sorted(set(clips.loc[clips["split"] == "train", "label"]))  # with `classes: all` they are the locales
     classes = {label: ingest.classes.get(label, ClassFilter(locale=label)) for label in labels}
     pools, made = build_pools(args.waveforms, clips, classes, ear, load_shipped(args.encoder), params)

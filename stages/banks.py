@@ -8,15 +8,14 @@ import torch
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
-from accent.core.errors import InputError, run
+from accent.core.errors import run
 from accent.core.outputs import write_json
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
-from accent.corpus.second_source import read_clips
 from accent.corpus.selection import IngestParams
 from accent.grading.store import save_shipped
 from accent.pretraining.banks import BanksParams, build, choose_clips, measure_agreement, rounded_encoder
-from accent.pretraining.listen import ListenParams
+from accent.pretraining.listen import ListenParams, read_sets
 from accent.pretraining.sources import corpora, current_commit, release_of
 from accent.pretraining.teacher import TeachParams, load_teacher, read_weights
 
@@ -34,11 +33,7 @@ def main() -> None:
     taught, ingest = load_params("teach", TeachParams), load_params("ingest", IngestParams)
     spectrogram, decode = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams)
     clips = read_index(args.waveforms)
-    drawn = replace(ingest, classes=listen.classes, max_clips_per_class=listen.max_clips)
-    graded = {name: read_clips(path, drawn, decode, spectrogram) for name, path in listen.sets.items()}
-    for name, labelled in graded.items():
-        if both := sorted(set(labelled["clip_id"]) & set(clips["clip_id"])):
-            raise InputError(f"params.yaml: listen.sets.{name}: {both[0]} may be in a bank. Take it out of the speech")
+    graded = read_sets(listen, ingest, decode, spectrogram, clips, "may be in a bank. Take it out of the speech")
 
     releases = release_of(ingest.releases, clips)
     chosen = choose_clips(clips, releases, params)

@@ -10,8 +10,8 @@ import torch
 from accent.audio.waveform import DecodeParams
 from accent.core.errors import run
 from accent.core.outputs import output_folder, write_json
-from accent.core.params import load_params
-from accent.core.parts import read_index
+from accent.core.params import load_params, read_json
+from accent.core.parts import join_index
 from accent.core.tables import read_frame
 from accent.corpus.recordings import draw_audio
 from accent.corpus.selection import EvaluateParams
@@ -29,7 +29,7 @@ from accent.evaluation.grades import (
 from accent.evaluation.intervals import say_interval
 from accent.grading.build import draw_balanced
 from accent.grading.grader import EAR, Grader
-from accent.grading.store import load_ear
+from accent.grading.store import CARD, SOURCE, EarCard
 from accent.scoring.picture import draw_grades
 from accent.scoring.refusal import ScoreParams
 
@@ -49,9 +49,7 @@ def main() -> None:
     target, decode = load_params("score", ScoreParams).target, load_params("decode", DecodeParams)
     grader = Grader.load(args.model)
     reference = grader.reference(target)
-    index = read_index(args.waveforms).merge(
-        read_frame(args.splits, ["clip_id", "split"]), on="clip_id", validate="one_to_one"
-    )
+    index = join_index(read_frame(args.splits, ["clip_id", "split"]), args.waveforms)
     tested = index[index["split"].isin(["test", PROBE])]
     parts = [
         rows.iloc[draw_balanced(rows, np.zeros(len(rows)), params.clips, params.seed)]
@@ -70,7 +68,7 @@ def main() -> None:
         "by_gender": by_gender(table[native]),
         "split_half": {"natives": split_half(natives), "all": split_half(heard)},
         "channels": channel_shifts(untouched, grader, target, decode, params.seed),
-        "agreement_with_teacher": load_ear(args.model / EAR)[1].agreement,
+        "agreement_with_teacher": read_json(args.model / EAR / CARD, EarCard, SOURCE).agreement,
     }
     with output_folder(args.pictures) as folder:
         table.to_csv(folder / "grades.csv", index=False)

@@ -10,18 +10,17 @@ import torch
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
-from accent.core.errors import InputError, run
+from accent.core.errors import run
 from accent.core.outputs import write_json
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
-from accent.corpus.second_source import read_clips
 from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.network.resnet import ResNet
 from accent.network.trunk import save_trunk
 from accent.pretraining.agreement import agreement
 from accent.pretraining.distil import DistilParams
 from accent.pretraining.lessons import hold_out
-from accent.pretraining.listen import ListenParams, probe_sets
+from accent.pretraining.listen import ListenParams, probe_sets, read_sets
 from accent.pretraining.sources import corpora, current_commit, release_of
 from accent.pretraining.student import Student, refine_time
 from accent.pretraining.teacher import TeachParams, load_teacher
@@ -40,7 +39,7 @@ def main() -> None:
     params, distil = load_params("listen", ListenParams), load_params("distil", DistilParams)
     taught, intervals = load_params("teach", TeachParams), load_params("evaluate", EvaluateParams)
     spectrogram, decode = load_params("spectrogram", SpectrogramParams), load_params("decode", DecodeParams)
-    ingest = replace(load_params("ingest", IngestParams), classes=params.classes, max_clips_per_class=params.max_clips)
+    ingest = load_params("ingest", IngestParams)
     window = spectrogram.frames_in(distil.window_seconds)
 
     student = load_student(args.student, distil)
@@ -52,10 +51,7 @@ def main() -> None:
         "cuda" if torch.cuda.is_available() else "cpu",
     )
     clips = read_index(args.waveforms)
-    sets = {name: read_clips(path, ingest, decode, spectrogram) for name, path in params.sets.items()}
-    for name, labelled in sets.items():
-        if both := sorted(set(labelled["clip_id"]) & set(clips["clip_id"])):
-            raise InputError(f"params.yaml: listen.sets.{name}: {both[0]} took part in pre-training. Take it out")
+    sets = read_sets(params, ingest, decode, spectrogram, clips, "took part in pre-training. Take it out")
     networks = {"trunk": student.network, "random": untrained}
     metrics = {"probes": probe_sets(sets, networks, teacher, window, params, intervals)}
 

@@ -70,10 +70,8 @@ def wheel(tmp_path_factory) -> Path:
         if (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", folder, source]
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "-w", folder, source]
     done = subprocess.run(list(map(str, build)), capture_output=True, text=True)
-    if "setuptools" in done.stderr and done.returncode:
-        pytest.skip("no setuptools here to build a wheel with")
     assert done.returncode == 0, done.stderr
     return next(folder.glob("accent-*.whl"))
 

@@ -1,6 +1,7 @@
 """Linear probes of a trunk before any fine-tuning, on labelled clips that took no part in pre-training."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import DecodeParams
 from accent.audio.windows import even_windows
 from accent.core.errors import InputError
 from accent.core.params import Seed, params
 from accent.corpus.common_voice import ClassFilter
-from accent.corpus.selection import EvaluateParams
+from accent.corpus.second_source import read_clips
+from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.evaluation.intervals import speaker_intervals
 from accent.evaluation.metrics import auc
 from accent.network.model import Standardise
@@ -37,6 +41,26 @@ class ListenParams:
     native: str
     context_seconds: Annotated[int, Field(ge=2, le=30)]
     seed: Seed
+
+
+def read_sets(
+    params: ListenParams,
+    ingest: IngestParams,
+    decode: DecodeParams,
+    spectrogram: SpectrogramParams,
+    heard: pd.DataFrame,
+    why_not: str,
+) -> dict[str, pd.DataFrame]:
+    """The labelled clips of each of `listen.sets`, with waveform and spectrogram.
+
+    Raises `InputError` with `why_not` where a clip of them is among those `heard`.
+    """
+    drawn = replace(ingest, classes=params.classes, max_clips_per_class=params.max_clips)
+    sets = {name: read_clips(path, drawn, decode, spectrogram) for name, path in params.sets.items()}
+    for name, labelled in sets.items():
+        if both := sorted(set(labelled["clip_id"]) & set(heard["clip_id"])):
+            raise InputError(f"params.yaml: listen.sets.{name}: {both[0]} {why_not}")
+    return sets
 
 
 @torch.inference_mode()
