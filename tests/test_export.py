@@ -21,22 +21,12 @@ from accent.network.model import ModelCard, build_model, load_model, save_model,
 from accent.network.typicality import COUNT, Typicality
 from accent.page.export import Ear, describe, export_graph
 from accent.scoring.reference import Fitness, Reference, save_reference
-from accent.scoring.refusal import ScoreParams
 from tests.helpers import ROOT, run, sample_clips
+from tests.web import LIMITS, SPECTROGRAM
 
 pytestmark = pytest.mark.slow
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.2, max_seconds=30.0)
-SPECTROGRAM = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60.0, fmax_hz=4000.0, range_db=80.0)
-SCORE = ScoreParams(
-    target="french",
-    min_speech_seconds=1.0,
-    min_snr_db=15.0,
-    max_clipped_fraction=0.03,
-    min_bandwidth_hz=4500.0,
-    typical_quantile=0.99,
-    min_confidence=0.6,
-)
 NATIVES = GradeReference(
     centre=0.1, between=0.004, within=0.002, deviations=tuple(np.linspace(-2, 2, 101).tolist()), stretch=-0.1,
     takes=50, speakers=9,
@@ -76,7 +66,7 @@ def folder(tmp_path_factory):
     typicality = Typicality(mean=(0.0,) * COUNT, precision=tuple(map(tuple, np.eye(COUNT).tolist())), allowed=1.0)
     percentiles = tuple(np.linspace(-3, 3, 101).tolist())
     fitness = Fitness(verdicts=False, sentence="No verdicts: too few voices.")
-    reference = {"fitness": fitness, "score": SCORE, "native_log_odds": percentiles, "typicality": typicality}
+    reference = {"fitness": fitness, "score": LIMITS, "native_log_odds": percentiles, "typicality": typicality}
     save_reference(folder, Reference(weights_sha256=card.weights_sha256, **reference))
     (folder / "evaluation.json").write_text(json.dumps(METRICS))
     shutil.copytree(ROOT / "models" / "encoder", folder / "encoder")

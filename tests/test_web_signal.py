@@ -14,7 +14,7 @@ import soxr
 import torch
 
 from accent.audio.high_pass import LOW_PASS, STEP, high_pass
-from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.audio.spectrogram import log_mel
 from accent.audio.waveform import FULL_SCALE, AudioParams, Recording, mix, trim
 from accent.audio.windows import even_starts
 from accent.grading.encoder import CONTEXT_SECONDS, FRAME_SECONDS, encode, fill_up, pieces_of, speech_places
@@ -28,13 +28,12 @@ from accent.network.model import ModelCard
 from accent.network.typicality import COUNT, Typicality, clip_features
 from accent.page.export_grade import describe
 from accent.page.readings import DIMENSIONS, describe_reading, sentences_for, sounds
-from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, ScoreParams, refusal
+from accent.scoring.refusal import QUALITY, UNPROVEN, Refusal, refusal
 from accent.scoring.scorer import merge_measures
 from tests.helpers import ROOT, sample_clips
-from tests.web import WEB, Signal, as_floats, as_text, node, packages
+from tests.web import LIMITS, SPECTROGRAM, WEB, Signal, as_floats, as_text, node, packages
 
 AUDIO = AudioParams(silence_db=40.0, margin_seconds=0.05, min_seconds=0.8, max_seconds=30.0)
-SPECTROGRAM = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60.0, fmax_hz=4000.0, range_db=80.0)
 CARD = ModelCard(
     arch="resnet18",
     width=8,
@@ -50,15 +49,6 @@ CARD = ModelCard(
 RNG = np.random.default_rng(0)
 TYPICALITY = Typicality(
     mean=tuple(RNG.normal(size=COUNT)), precision=tuple(map(tuple, np.cov(RNG.normal(size=(COUNT, 99))))), allowed=2.0
-)
-LIMITS = ScoreParams(
-    target="french",
-    min_speech_seconds=1.0,
-    min_snr_db=15.0,
-    max_clipped_fraction=0.03,
-    min_bandwidth_hz=4500.0,
-    typical_quantile=0.99,
-    min_confidence=0.6,
 )
 WEB_CARD = {
     "audio": {**asdict(AUDIO), "sample_rate": 16000},

@@ -11,9 +11,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from accent.audio.spectrogram import SpectrogramParams
+from accent.scoring.refusal import ScoreParams
 from tests.helpers import ROOT, run
 
 WEB = ROOT / "web"
+SPECTROGRAM = SpectrogramParams(n_fft=512, hop_length=160, n_mels=64, fmin_hz=60.0, fmax_hz=4000.0, range_db=80.0)
+LIMITS = ScoreParams(
+    target="french",
+    min_speech_seconds=1.0,
+    min_snr_db=15.0,
+    max_clipped_fraction=0.03,
+    min_bandwidth_hz=4500.0,
+    typical_quantile=0.99,
+    min_confidence=0.6,
+)
 
 
 def node(*command: str | Path, cwd: Path = WEB, **options) -> subprocess.CompletedProcess:
