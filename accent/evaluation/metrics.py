@@ -4,7 +4,6 @@ Everywhere `logits` is float of shape (n, classes) and `targets` int of shape (n
 """
 
 import numpy as np
-import torch
 from scipy.special import softmax
 from scipy.stats import rankdata
 from sklearn.metrics import (
@@ -16,7 +15,6 @@ from sklearn.metrics import (
     roc_auc_score,
     roc_curve,
 )
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from accent.network.calibration import log_odds_of, one_against_rest
 
@@ -51,12 +49,17 @@ def equal_error_rate(positive: np.ndarray, scores: np.ndarray) -> float:
     return float(np.interp(0, difference, false_positive))
 
 
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """The expected calibration error (ECE) for values of shape (n,): the mean over `ECE_BINS` equal bins of confidence
+    of |share right - mean confidence|, weighted by their clips. Source: Guo et al. 2017, arXiv 1706.04599, equation 3.
+    """
+    bins = np.digitize(confidence, np.linspace(0, 1, ECE_BINS + 1)[1:-1])
+    return float(np.abs(np.bincount(bins, right - confidence)).sum() / len(confidence))
+
+
 def calibration_error(probabilities: np.ndarray, targets: np.ndarray) -> float:
-    """Expected calibration error of the predicted class's probability, in 15 equal bins."""
-    error = multiclass_calibration_error(
-        torch.tensor(probabilities), torch.tensor(targets), probabilities.shape[1], n_bins=ECE_BINS
-    )
-    return float(error)
+    """The ECE of the predicted class's probability, for probabilities of shape (n, classes)."""
+    return expected_calibration_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == targets)
 
 
 def ece_by_chance(probabilities: np.ndarray, seed: int) -> dict[str, float]:
@@ -67,12 +70,9 @@ def ece_by_chance(probabilities: np.ndarray, seed: int) -> dict[str, float]:
     then, so a bootstrap interval around it would not cover the truth (arXiv 1909.10155 on the bias).
     """
     confidence = probabilities.max(axis=1)
-    bins = np.digitize(confidence, np.linspace(0, 1, ECE_BINS + 1)[1:-1])
     rng = np.random.default_rng(seed)
-    errors = []
-    for _ in range(CHANCE_DRAWS):
-        right = rng.random(len(confidence)) < confidence
-        errors.append(np.abs(np.bincount(bins, right - confidence)).sum() / len(confidence))
+    draws = (rng.random(len(confidence)) < confidence for _ in range(CHANCE_DRAWS))
+    errors = [expected_calibration_error(confidence, right) for right in draws]
     low, high = np.percentile(errors, CHANCE_PERCENTS)
     return {"mean": float(np.mean(errors)), "low": float(low), "high": float(high)}
 

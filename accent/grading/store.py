@@ -8,11 +8,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import safetensors.torch
 import torch
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -20,7 +20,7 @@ from torch.nn.functional import normalize
 from accent.core.errors import InputError
 from accent.core.outputs import output_file
 from accent.core.params import params, read_json
-from accent.grading.encoder import Ear
+from accent.grading.encoder import WIDTH, Ear
 from accent.network.trunk import Corpus
 
 WEIGHTS, BANKS, CARD = "encoder.safetensors", "banks.safetensors", "encoder.json"
@@ -44,9 +44,9 @@ class EarCard:
 
     teacher: dict[str, Any]
     licence: str
-    layers: PositiveInt
-    positions: PositiveInt
-    dimensions: PositiveInt
+    layers: Annotated[PositiveInt, Field(le=32)]  # Whisper's largest encoder; a card may not ask for any memory
+    positions: Annotated[PositiveInt, Field(le=1500)]  # of its 30 s of context
+    dimensions: Annotated[PositiveInt, Field(le=WIDTH)]
     natives: dict[str, NativesCard]  # by locale
     others: tuple[str, ...]  # locales of the bank of other languages
     data: tuple[Corpus, ...]
@@ -112,20 +112,16 @@ def pack_ear(ear: Ear) -> bytes:
 
 def unpack_ear(path: Path, tensors: Mapping[str, Tensor], card: EarCard) -> Ear:
     """The ear of `pack_ear`'s tensors, in float32; raises `InputError` for those of another shape."""
-    state = {
-        name: tensor.float() * tensors.get(name + SCALE, torch.ones(())).float()
-        for name, tensor in tensors.items()
-        if not name.endswith(SCALE)
-    }
-    with torch.device("meta"):
-        ear = Ear(card.layers, card.positions, card.dimensions)
-    shapes = {name: tensor.shape for name, tensor in ear.state_dict().items()}
+    ear = Ear(card.layers, card.positions, card.dimensions)  # not on the meta device, whose first use imports sympy
+    state = ear.state_dict()
+    shapes = {name: tensor.shape for name, tensor in tensors.items() if not name.endswith(SCALE)}
     if other := sorted(n for n in shapes.keys() | state.keys() if n not in state or state[n].shape != shapes.get(n)):
         raise InputError(
             f"{path}: not the tensors that {CARD} describes: {len(other)} are missing, unknown or of another shape, "
             f"{other[0]} for one. {SOURCE} brings both"
         )
-    ear.load_state_dict(state, assign=True)
+    for name, weights in state.items():
+        weights.copy_(tensors[name].float() * tensors.get(name + SCALE, torch.ones(())).float())
     return ear.eval()
 
 
