@@ -1,14 +1,21 @@
 """Fixtures that several tests use."""
 
+import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.helpers import ROOT, commit, copy_project, run
+from tests.helpers import ROOT, commit, copy_project, run, run_first_stages
+
+
+def pytest_configure() -> None:
+    """One thread a process: two processes run the tests on two cores, and threads that wait for each other spin."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -18,24 +25,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory, worker_id: str) -> Path:
-    """A project after its first `dvc repro`, for what needs a model but not a good one: two epochs of training.
-
-    No test changes it, and of several processes one makes it for all. `repro.txt` beside it is what DVC printed.
-    """
+def made_once(tmp_path_factory, worker_id: str, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one of several processes makes for all. No test changes it."""
     place = tmp_path_factory.getbasetemp()
-    folder = (place if worker_id == "master" else place.parent) / "trained"
+    folder = (place if worker_id == "master" else place.parent) / name
     with FileLock(f"{folder}.lock"):
         done = Path(f"{folder}.done")
         if not done.exists():
             folder.mkdir()
-            copy_project(folder)
-            shown = run("dvc", "repro", cwd=folder).stdout
-            commit(folder, "first run")
-            folder.with_name("repro.txt").write_text(shown)
+            make(folder)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, worker_id: str) -> Path:
+    """A project after its first `dvc repro`, for what needs a model but not a good one: two epochs of training.
+
+    `repro.txt` beside it is what DVC printed.
+    """
+
+    def make(folder: Path) -> None:
+        shown = run("dvc", "repro", cwd=copy_project(folder)).stdout
+        commit(folder, "first run")
+        folder.with_name("repro.txt").write_text(shown)
+
+    return made_once(tmp_path_factory, worker_id, "trained", make)
+
+
+@pytest.fixture(scope="session")
+def prepared_data(tmp_path_factory, worker_id: str) -> Path:
+    """Spectrograms and splits of two clips a voice of the sample: about 60."""
+    settings = {"ingest": {"max_clips_per_speaker": 2}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}}
+    return made_once(tmp_path_factory, worker_id, "prepared", partial(run_first_stages, settings=settings))
 
 
 @pytest.fixture

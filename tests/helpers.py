@@ -109,14 +109,21 @@ def write_trunk(folder: Path, params: Path = ROOT / "params.yaml", **changes) ->
     return card
 
 
-def prepare_training(folder: Path, settings: dict) -> Path:
-    """Write what the train stage reads into an empty folder: the sample's spectrograms and splits, a small trunk."""
+def run_first_stages(folder: Path, settings: dict) -> Path:
+    """Run the stages before training in an empty folder, on the sample."""
     shutil.copy(ROOT / "params.yaml", folder)
     set_params(folder, settings)
-    write_trunk(folder / "models" / "trunk", folder / "params.yaml")
     (folder / "data" / "second_source").mkdir(parents=True)
     for name, arguments in FIRST_STAGES.items():
         stage(name, *arguments, cwd=folder)
+    return folder
+
+
+def prepare_training(folder: Path, data: Path, train: dict) -> Path:
+    """What the train stage reads, in a folder: a copy of what `run_first_stages` made in `data`, and a small trunk."""
+    shutil.copytree(data, folder, dirs_exist_ok=True)
+    set_params(folder, {"train": train})
+    write_trunk(folder / "models" / "trunk", folder / "params.yaml")
     return folder
 
 

@@ -20,7 +20,7 @@ from accent.training.callbacks import Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, make_dls
 from accent.training.distributed import join, launch, leave, share
 from accent.training.learner import TrainParams, fit, make_learner
-from tests.helpers import prepare_training, set_params, stage, train_arguments
+from tests.helpers import run_first_stages, set_params, stage, train_arguments
 from tests.test_training import CLASSES, make_clips, make_params, random_trunk, weights_of
 
 pytestmark = pytest.mark.slow
@@ -171,7 +171,7 @@ def prepared(tmp_path_factory) -> Path:
         "train": {"width": 16, "weights": "none", "epochs": 6, "batch_size": 32, "windows_per_clip": 2},
         "evaluate": {"resamples": 50},
     }
-    return prepare_training(tmp_path_factory.mktemp("prepared"), settings)
+    return run_first_stages(tmp_path_factory.mktemp("prepared"), settings)
 
 
 def evaluate(folder: Path, name: str) -> dict:

@@ -8,12 +8,8 @@ from tests.helpers import ROOT, prepare_training, run
 pytestmark = pytest.mark.slow
 
 
-def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path):
-    settings = {
-        "ingest": {"max_clips_per_speaker": 2},
-        "train": {"width": 8, "batch_size": 16, "freeze_epochs": 1},
-    }
-    folder = prepare_training(tmp_path, settings)
+def test_lr_find_draws_the_last_layer_alone_and_all_layers(tmp_path, prepared_data):
+    folder = prepare_training(tmp_path, prepared_data, {"width": 8, "batch_size": 16, "freeze_epochs": 1})
     places = ["--spectrograms", "spectrograms", "--splits", "splits.parquet", "--steps", "30"]
     done = run(sys.executable, "-m", "accent.lr_find", "out/lr.png", *places, cwd=folder, PYTHONPATH=str(ROOT))
     found = re.findall(r"^(.+): (\S+) is in the valley", done.stdout, re.M)

@@ -14,7 +14,7 @@ from accent.core.errors import InputError
 from accent.core.outputs import output_file, output_folder
 from accent.core.parallel import map_parts
 from accent.core.parts import Parts, checksum, read_index, write_part
-from tests.helpers import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, prepare_training, stage
+from tests.helpers import EXCLUSIONS, FIRST_STAGES, ROOT, SAMPLE, stage
 
 
 def fill(rows: pd.DataFrame, target: Path, offset: int) -> tuple[pd.DataFrame, list]:
@@ -154,41 +154,34 @@ def check_full_disk(done: subprocess.CompletedProcess, folder: Path, reason: str
     assert list(folder.iterdir()) == []
 
 
-@pytest.fixture
-def prepared(tmp_path: Path) -> Path:
-    """A folder in which the inputs of the first stages exist."""
-    settings = {"ingest": {"max_clips_per_class": 60}, "split": {"folds": 3, "fold": 0, "valid_folds": 3}}
-    return prepare_training(tmp_path, settings)
-
-
-def test_a_full_disk_is_one_line_and_leaves_nothing(prepared):
+def test_a_full_disk_is_one_line_and_leaves_nothing(prepared_data, tmp_path):
     """On a tmpfs of one page where the machine lets us mount one; the writer's failure is the kernel's own."""
-    small = prepared / "small"
+    small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True)
     if mounted.returncode:
         pytest.skip(f"this machine lets no test mount a file system: {mounted.stderr.decode().strip()}")
     try:
         for name, (*inputs, _) in FIRST_STAGES.items():
-            done = stage(name, *inputs, small / "out", cwd=prepared, ok=False)
+            done = stage(name, *inputs, small / "out", cwd=prepared_data, ok=False)
             check_full_disk(done, small, "No space left on device. Free some space, then run the same command again.")
     finally:
         subprocess.run(["umount", str(small)], check=True)
 
 
-def test_a_writer_that_fails_is_one_line_and_leaves_nothing(prepared):
+def test_a_writer_that_fails_is_one_line_and_leaves_nothing(prepared_data, tmp_path):
     """The kernel refuses files over 2 kB, which needs no privilege; the error is another one (EFBIG)."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    out = prepared / "out"
+    out = tmp_path / "out"
     out.mkdir()
     for name, (*inputs, _) in FIRST_STAGES.items():
         done = subprocess.run(
             [sys.executable, "-m", f"stages.{name}", *inputs, out / "result"],
-            cwd=prepared,
+            cwd=prepared_data,
             env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
             preexec_fn=limit,
             capture_output=True,

@@ -402,14 +402,10 @@ def test_the_fingerprint_follows_the_libraries(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Path:
+def prepared(tmp_path_factory, prepared_data) -> Path:
     """A folder with spectrograms and splits of 60 clips of the sample, and settings for a short training."""
-    settings = {
-        "ingest": {"max_clips_per_speaker": 2},
-        "split": {"folds": 3, "fold": 0, "valid_folds": 3},
-        "train": {"width": 8, "epochs": 5, "freeze_epochs": 2, "batch_size": 4, "windows_per_clip": 1},
-    }
-    return prepare_training(tmp_path_factory.mktemp("prepared"), settings)
+    train = {"width": 8, "epochs": 5, "freeze_epochs": 2, "batch_size": 4, "windows_per_clip": 1}
+    return prepare_training(tmp_path_factory.mktemp("prepared"), prepared_data, train)
 
 
 def test_after_kill_9_the_stage_goes_on_and_gives_the_same_model(prepared):

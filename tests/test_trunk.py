@@ -149,8 +149,8 @@ print("transformers" in sys.modules)
     assert done.stdout.strip() == "False"
 
 
-def test_the_train_stage_says_what_is_wrong_with_a_trunk_before_it_trains(tmp_path):
-    folder = prepare_training(tmp_path, {"ingest": {"max_clips_per_speaker": 2}, "train": {"width": 8, "epochs": 1}})
+def test_the_train_stage_says_what_is_wrong_with_a_trunk_before_it_trains(tmp_path, prepared_data):
+    folder = prepare_training(tmp_path, prepared_data, {"width": 8, "epochs": 1})
     write_trunk(folder / "models" / "trunk", width=16)
     done = stage("train", *train_arguments("out"), cwd=folder, ok=False)
     assert done.stderr.splitlines()[-1].startswith(
