@@ -1,4 +1,4 @@
-"""Is one run better than another? Over the clips that both tested, with intervals over the speakers of each class."""
+"""Compare two runs on the clips that both tested, with intervals over the speakers of each class."""
 
 import argparse
 import json

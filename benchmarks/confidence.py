@@ -1,4 +1,4 @@
-"""What `score.min_confidence` costs and gains, by the runs that benchmarks.folds keeps: choose by the validation clips.
+"""What `score.min_confidence` costs and gains, from the runs that benchmarks.folds keeps: choose on validation clips.
 
     python -m benchmarks.confidence FOLDER [NAME ...]
 

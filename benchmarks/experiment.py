@@ -1,4 +1,4 @@
-"""The weekend way trained on the pipeline's own splits: the ROC AUC of its test clips beside the model's.
+"""The weekend experiment trained on the pipeline's own splits: its test ROC AUC compared with the model's.
 
     python -m benchmarks.experiment [--epochs 25]
 

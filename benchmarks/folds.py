@@ -162,7 +162,7 @@ def calibration(rows: pd.DataFrame, targets: np.ndarray) -> str:
     return f"{calibration_error(probabilities, targets):.3f}; {chance}"
 
 
-def nuisance_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
+def confound_odds(folder: Path, name: str, test: pd.DataFrame, classes: list[str]) -> np.ndarray:
     """The log-odds for the test clips of the confound baseline, which learns from the other clips of a run's folds."""
     index = read_index(folder / "waveforms")
     table = confound_table(index, Parts(folder / "waveforms", index))
@@ -243,7 +243,7 @@ def print_table(folder: Path, names: list[str], base_name: str) -> None:
             "" if name == base_name else ", ".join(row["verdict"] for row in found.values()),
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    alone = folds["test"].beside(nuisance_odds(folder, base_name, test, classes), odds_of_base["test"])
+    alone = folds["test"].beside(confound_odds(folder, base_name, test, classes), odds_of_base["test"])
     print(f"| confound baseline | | | {' | '.join(alone)} | | | | | |")
     print_genders(folder, test, target)
 

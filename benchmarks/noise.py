@@ -1,4 +1,4 @@
-"""How far recordings by other ways move the scores of models: the evidence for the strength of the added noise.
+"""How far re-encoding moves the scores of models: the evidence for the strength of the noise in augmentation.
 
     dvc exp run -S train.augment.noise_db=30     # and so on; copy models/ to a folder of its own after each
     python -m benchmarks.noise FOLDER...

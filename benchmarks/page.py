@@ -1,4 +1,4 @@
-"""The page beside Python: a take of 5 s scored by both, the way from the end of a take to its verdict, and its files.
+"""The page compared with Python: a take of 5 s scored by both, the time from stop to verdict, and file sizes.
 
     make web && python -m benchmarks.page
 

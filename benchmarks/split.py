@@ -1,4 +1,4 @@
-"""The split stage on a table as long as a large corpus has: seconds and peak memory.
+"""The split stage on a table as long as that of a large corpus: seconds and peak memory.
 
     python -m benchmarks.split [--clips 2000000]
 

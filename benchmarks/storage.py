@@ -1,4 +1,4 @@
-"""DVC on the same clips, in parts and one file a clip: seconds and files of add, status, push and checkout.
+"""DVC on the same clips, stored in parts and as one file a clip: seconds and files of add, status, push and checkout.
 
     python -m benchmarks.storage RELEASES
 

@@ -1,4 +1,4 @@
-"""Small trunks, each at the same small budget, to compare what a trunk of its own decides: width and highest frequency.
+"""Small trunks, all with the same small budget, to compare what needs a trunk of its own: width and highest frequency.
 
     python -m benchmarks.trunks SPEECH TEACHER FOLDER [--clips 10] [--windows 60000] [--only NAME ...]
 

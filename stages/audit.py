@@ -1,4 +1,4 @@
-"""How much could be had without listening: nuisance measures and metadata against the model, and other channels."""
+"""Audit the model: compare it with classifiers that hear no speech, and re-encode clips and see if scores move."""
 
 import argparse
 import functools
@@ -60,7 +60,7 @@ def main() -> None:
     guess = functools.partial(log_odds, classifier, classes)
     scores = score_changes(draw_audio(args.clips, test, params.max_clips, params.seed), args.model, params.seed)
     metrics = {
-        "nuisance": against_model(guess(table), heard, "the nuisance measures", intervals),
+        "confounds": against_model(guess(table), heard, "the confounds", intervals),
         "importance": permutation_importance(table, guess, heard.targets, params.permutations, params.seed),
         "gender_and_age": audit_metadata(train, heard, target, intervals, params.seed),
         "channels": stability(scores),
@@ -69,9 +69,9 @@ def main() -> None:
         scores.to_csv(folder / "channels.csv", index=False)
         draw_audit(metrics).savefig(folder / "audit.png", facecolor="white")
     write_json(args.metrics, metrics)
-    found = metrics["nuisance"]
+    found = metrics["confounds"]
     print(
-        f"{args.metrics}: ROC AUC of the nuisance measures alone {say(found, 'roc_auc')}, of the model "
+        f"{args.metrics}: ROC AUC of the confounds alone {say(found, 'roc_auc')}, of the model "
         f"{say(found, 'model_roc_auc')}, difference {say(found, 'difference')}: {found['verdict']}"
     )
 

@@ -1,4 +1,4 @@
-"""Make the banks of natives, with which takes are graded, from the training clips and the shipped banks."""
+"""Build the banks of native speech that takes are graded by, from the training clips and the shipped banks."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Explain the test clips: hold the explanation to the deletion check, and show what the model listens to."""
+"""Explain the scores of test clips, check the explanations by deletion, and draw what the model listens to."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Score one's own recordings of ordered levels, and say how well the model orders them."""
+"""Score your own recordings of several levels, and measure how well the scores order the levels."""
 
 import argparse
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The errors to listen to: one page with the evaluation in numbers, and the clips that tell most about the model."""
+"""Write the report: one page with the evaluation in numbers and the clips that are worth listening to."""
 
 import argparse
 import json

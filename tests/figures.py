@@ -66,7 +66,7 @@ def measured() -> dict[str, str]:
     """The figures as the pages write them, by name."""
     evaluation, audit, explanation, practice = map(read, ("evaluation", "audit", "explanation", "practice"))
     clip, interval, refusal = evaluation["clip"], evaluation["interval"]["clip"], evaluation["refusal"]
-    confounds, deletion = audit["nuisance"], explanation["deletion"]
+    confounds, deletion = audit["confounds"], explanation["deletion"]
     bands = pd.read_csv(ROOT / "metrics" / "explanation" / "bands.csv")
     low = bands[bands["hz"] < LOW_HZ].groupby("label")["share"].sum()
     found = {

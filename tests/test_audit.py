@@ -45,14 +45,14 @@ def heard(rows: pd.DataFrame, classes: str, strength: float, seed: int = 2) -> P
 
 
 def audited(rows: pd.DataFrame, folder, classes: str, strength: float) -> dict:
-    """What the nuisance measures of a corpus are worth beside such a model."""
+    """What the confounds of a corpus are worth beside such a model."""
     noise = np.random.default_rng(3).integers(-200, 200, (len(rows), 4000)).astype(np.int16)
     places = write_part(folder / "part-00000.npy", list(noise), np.empty(0, np.int16))
     table = confound_table(rows, Parts(folder, places))
     train, test = ((rows["split"] == split).to_numpy() for split in ("train", "test"))
     classifier = fit_classifier(table[train], rows.loc[train, "label"], seed=1)
     guessed = log_odds(classifier, list(classes), table[test])
-    return against_model(guessed, heard(rows[test], classes, strength), "the nuisance measures", INTERVALS)
+    return against_model(guessed, heard(rows[test], classes, strength), "the confounds", INTERVALS)
 
 
 def give_away_by_codec(rows: pd.DataFrame) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def test_a_planted_shortcut_is_caught(tmp_path, classes, give_away: Callable):
     assert found["roc_auc"] > 0.99
     assert found["model_roc_auc"] > 0.95
     assert (found["difference_95"] or [found["difference"]])[0] <= 0
-    assert found["verdict"] == ("the nuisance measures alone do as well as the model: its accuracy need not be speech")
+    assert found["verdict"] == ("the confounds alone do as well as the model: its accuracy need not be speech")
 
 
 @pytest.mark.parametrize("classes", ["ab", "abc"])
@@ -80,7 +80,7 @@ def test_without_a_shortcut_the_measures_are_worth_nothing(tmp_path, classes):
     assert found["roc_auc_95"][0] < found["roc_auc"] < found["roc_auc_95"][1]
     assert found["difference"] == pytest.approx(found["model_roc_auc"] - found["roc_auc"])
     assert 0 < found["difference_95"][0] < found["difference"]
-    assert found["verdict"].startswith("the model does better than the nuisance measures alone, which need be no")
+    assert found["verdict"].startswith("the model does better than the confounds alone, which need be no")
     assert (found["clips"], found["speakers"]) == (len(classes) * 4 * EACH, len(classes) * 4)
 
 
@@ -206,8 +206,8 @@ def test_the_stage_s_figures(trained):
     metrics = json.loads((trained / "metrics" / "audit.json").read_text())
     predictions = pd.read_parquet(trained / "data" / "predictions.parquet")
     evaluation = json.loads((trained / "metrics" / "evaluation.json").read_text())
-    assert metrics["nuisance"]["clips"] == (predictions["split"] == "test").sum()
-    assert metrics["nuisance"]["model_roc_auc"] == pytest.approx(evaluation["clip"]["roc_auc"])
+    assert metrics["confounds"]["clips"] == (predictions["split"] == "test").sum()
+    assert metrics["confounds"]["model_roc_auc"] == pytest.approx(evaluation["clip"]["roc_auc"])
     assert set(metrics["importance"]) >= {"noise_floor", "source_codec", "snr_db"}
     scores = pd.read_csv(trained / "metrics" / "audit" / "channels.csv")
     assert scores["clip_id"].nunique() == TINY["audit"]["max_clips"]
@@ -221,7 +221,7 @@ def test_a_corpus_without_a_channel_to_speak_of_can_be_drawn(trained):
     """No interval, and no clip that could be heard after a change."""
     metrics = json.loads((trained / "metrics" / "audit.json").read_text())
     for name in ("roc_auc_95", "model_roc_auc_95"):
-        metrics["nuisance"][name] = None
+        metrics["confounds"][name] = None
     metrics["channels"] = {name: dict.fromkeys(found, 0.1) for name, found in metrics["channels"].items()}
     metrics["channels"]["opus"] = {"clips": 0} | dict.fromkeys(list(metrics["channels"]["opus"])[1:])
     figure = draw_audit(metrics)

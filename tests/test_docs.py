@@ -316,7 +316,7 @@ def test_figures_are_those_of_the_metrics() -> None:
 
 def test_a_page_says_what_the_audit_found() -> None:
     """That the confounds may do as well as the model, and that the grade orders the synthetic takes."""
-    low, high = read("audit")["nuisance"]["difference_95"]
+    low, high = read("audit")["confounds"]["difference_95"]
     assert low < 0 < high
     low, _ = read("practice")["interval"]["pairs_ordered_rightly"]
     assert low > 0.5

@@ -120,7 +120,7 @@ def test_the_readme_s_experiment_commands_work(project):
     assert "clip.log_loss" in difference["metrics/evaluation.json"]
     assert "mean_probability.good" in difference["metrics/practice.json"]  # the grade's order is not the network's
     assert "deletion.log_odds_fall_most" in difference["metrics/explanation.json"]
-    assert "nuisance.model_roc_auc" in difference["metrics/audit.json"]
+    assert "confounds.model_roc_auc" in difference["metrics/audit.json"]
     assert "clip.log_loss" in run("dvc", "metrics", "diff", "HEAD", "epochs-3", cwd=project).stdout
     assert re.search(r"train\.epochs\s+2\s+3", run("dvc", "params", "diff", "HEAD", "epochs-3", cwd=project).stdout)
     run("dvc", "plots", "diff", "HEAD", "epochs-3", "-o", "dvc_plots", cwd=project)
@@ -205,7 +205,7 @@ def test_three_classes(tmp_path):
     predictions = pd.read_parquet(folder / "data" / "predictions.parquet")
     assert set(predictions.loc[predictions["split"] == "probe", "label"]) == {"british"}
     audit = json.loads((folder / "metrics" / "audit.json").read_text())
-    assert audit["nuisance"]["model_roc_auc"] == pytest.approx(metrics["clip"]["roc_auc"])
+    assert audit["confounds"]["model_roc_auc"] == pytest.approx(metrics["clip"]["roc_auc"])
     assert set(audit["gender_and_age"]["women_from_men_within"]) == {"a", "b", "c"}
     run("dvc", "plots", "show", cwd=folder)
 

@@ -31,7 +31,7 @@ CLASSES = ["english", "french"]
 UNKNOWN = {"roc_auc": None, "reason": "0 female speakers state it", "clips": 0, "speakers": 0}
 COMPARED = {"roc_auc": 0.6, "roc_auc_95": [0.4, 0.8], "model_roc_auc": 0.9, "model_roc_auc_95": None}
 AUDIT = {
-    "nuisance": COMPARED | {"verdict": "the model does better"},
+    "confounds": COMPARED | {"verdict": "the model does better"},
     "importance": {"snr_db": {"mean": 0.1, "sd": 0.02}},
     "gender_and_age": {"alone": UNKNOWN, "women_from_men_within": {"french": UNKNOWN}, "model_within": {}},
     "channels": {"opus": {"clips": 9, "mean_change": 0.0123, "flipped": None}},
@@ -60,7 +60,7 @@ def inputs(trained, tmp_path_factory) -> Path:
     evaluation["interval"]["clip"]["roc_auc"] = [0.41, 0.83]  # of three voices a class there is none
     (folder / "evaluation.json").write_text(json.dumps(evaluation))
     audit = json.loads((trained / "metrics" / "audit.json").read_text())
-    audit["nuisance"]["verdict"] = "the model does better than <b>noise</b>"
+    audit["confounds"]["verdict"] = "the model does better than <b>noise</b>"
     (folder / "audit.json").write_text(json.dumps(audit))
     return folder
 

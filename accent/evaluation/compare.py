@@ -1,4 +1,4 @@
-"""Is one run better than another? Over the clips that both tested, with intervals over the speakers of each class."""
+"""Comparison of two runs on the clips that both tested, with intervals over the speakers of each class."""
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ UNKNOWN = "too few speakers to tell"
 
 
 def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int) -> dict:
-    """What the second run's test predictions are worth beside the first's, over the clips that both have.
+    """Compare the test predictions of two runs on the clips that both tested.
 
     `metrics` has of each metric `a`, `b`, `difference` (b - a), its 95% interval `low` to `high` by paired bootstrap
     over the speakers of each class (None where a class has too few), and the `verdict` on b: better, worse, or why
@@ -73,7 +73,7 @@ def compare(first: pd.DataFrame, second: pd.DataFrame, resamples: int, seed: int
 
 
 def verdict(difference: float, interval: list[float] | None, higher_is_better: bool, too_few: str = "") -> str:
-    """What a difference and its interval say of the second run: the interval has to lie on one side of zero.
+    """Whether the second run is better or worse: only if the interval of the difference leaves out zero.
 
     Where all resamples differ by the same there is no interval, and that is 0 where the runs say the same.
     """

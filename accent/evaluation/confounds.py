@@ -1,4 +1,4 @@
-"""Confound baselines: how much of a model's ROC AUC a classifier reaches that does not listen.
+"""Confound baselines: classifiers that see recording conditions or metadata, and hear no speech.
 
 It knows the recording's measures, or the speaker's gender and age, alone. And whether the model tells women from men
 instead of the classes.
@@ -68,7 +68,7 @@ def confound_table(rows: pd.DataFrame, waveforms: Parts) -> pd.DataFrame:
 
 
 def metadata_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """What rows say of gender and age: a column of 0 and 1 for each word, and for not stating it."""
+    """Gender and age as numbers: a column of 0 and 1 for each value, and one for clips that state none."""
     words = rows[["gender", "age"]].assign(gender=rows["gender"].map(gender_of))
     return pd.get_dummies(words, prefix_sep=PART).astype(float)
 
@@ -95,7 +95,7 @@ def log_odds(model: HistGradientBoostingClassifier, classes: Sequence[str], tabl
 def permutation_importance(
     table: pd.DataFrame, guess: Callable[[pd.DataFrame], np.ndarray], targets: np.ndarray, repeats: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """By how much the ROC AUC of `guess(table)` falls when a measure is dealt out to other clips, the largest first.
+    """Permutation importance: the fall of the ROC AUC of `guess(table)` when one column is shuffled, the largest first.
 
     Mean and standard deviation over the repeats. All columns of a measure are dealt out together: scikit-learn's
     function of this name would take one at a time, and the others would still tell.
@@ -114,7 +114,7 @@ def permutation_importance(
 
 
 def against_model(alone: np.ndarray, test: Predictions, what: str, intervals: EvaluateParams) -> dict:
-    """ROC AUC of what does not listen, of the model on the same clips, the second less the first, and that in words.
+    """Compare a baseline with the model on the same clips: both ROC AUCs, their difference, and a verdict in words.
 
     `alone` are log-odds (n, classes), and `what` names where they come from. The interval of the difference is of the
     same resamples of speakers for both.
@@ -143,7 +143,7 @@ def _verdict(found: dict, what: str) -> str:
 
 
 def audit_metadata(train: pd.DataFrame, test: Predictions, target: str, intervals: EvaluateParams, seed: int) -> dict:
-    """Whether gender and age alone tell the class, the score tells women from men, and the model the class within each.
+    """Audit gender and age: do they predict the class, does the score predict gender, does the model work within each?
 
     `train` has the columns of `test.clips`. The score is that of class `target`: an AUC above 0.5 means that women get
     the higher ones. Where a side has too few speakers for an interval, `roc_auc` is None and `reason` says so.

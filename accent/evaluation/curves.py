@@ -1,4 +1,4 @@
-"""The evaluation's curves: the rows that `dvc plots` draws and lays over each other by revision, and our pictures."""
+"""Curves of the evaluation: the rows that `dvc plots` draws and overlays by revision, and our own pictures."""
 
 from pathlib import Path
 
@@ -58,7 +58,7 @@ def reliability(logits: np.ndarray, targets: np.ndarray, temperature: float) -> 
 
 
 def score_histogram(logits: np.ndarray, labels: pd.Series, classes: list[str], temperature: float) -> pd.DataFrame:
-    """For every class, how the clips of each label spread over the calibrated log-odds for it, as shares.
+    """Histograms of the calibrated log-odds of every class, by the clips' label, as shares.
 
     A label may be a probe's name: its clips are of none of the classes.
     """
@@ -112,7 +112,7 @@ def draw_roc(rows: pd.DataFrame) -> Figure:
 
 
 def draw_reliability(rows: pd.DataFrame) -> Figure:
-    """How often it is right when it is so sure; `rows` as `reliability` gives them."""
+    """Reliability diagram: accuracy against confidence; `rows` as `reliability` returns them."""
     with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
@@ -137,7 +137,7 @@ def draw_loss(losses: dict[str, pd.DataFrame]) -> Figure:
 
 
 def draw_risk_coverage(rows: pd.DataFrame) -> Figure:
-    """Error against the share answered; `rows` as `accent.evaluation.headline.risk_coverage` gives them."""
+    """Risk-coverage curve: error against the share answered; `rows` as `risk_coverage` of `headline` returns them."""
     with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()

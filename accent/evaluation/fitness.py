@@ -1,4 +1,4 @@
-"""What a model has earned: how far its test carries, and whether it may give verdicts."""
+"""Fitness of a model: whether its test results allow verdicts, and a sentence that says what they rest on."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ HEADLINES = {"roc_auc": "ROC AUC", "balanced_accuracy": "balanced accuracy"}
 
 
 def judge_fitness(test: Mapping, second: Mapping | None, learnt: Mapping[str, int], bar: Bar) -> Fitness:
-    """What the numbers of the test split, and of a second source if there is one, allow.
+    """Whether the results on the test split, and on a second source if there is one, allow verdicts.
 
     Both have `roc_auc`, `balanced_accuracy`, `interval` with the `[low, high]` of each (or None), and `speakers_of`,
     the speakers of each class; `learnt` are those of the training and validation clips. Every test has to reach `bar`.

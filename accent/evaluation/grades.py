@@ -1,4 +1,4 @@
-"""How well the grade tells natives from others, how steady it is, and by how much other channels move it."""
+"""Evaluation of the grade: natives against others, reliability, and stability over channels."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -82,7 +82,7 @@ def natives_against(table: pd.DataFrame, target: str, resamples: int, seed: int)
 
 
 def say_verdicts(table: pd.DataFrame) -> dict:
-    """How many clips and speakers a table has, their mean place among natives, and the share of each verdict."""
+    """Summary of a table: numbers of clips and speakers, mean place among natives, and the share of each verdict."""
     shares = table["verdict"].value_counts(normalize=True)
     return {
         "clips": len(table),
@@ -113,7 +113,7 @@ def split_half(heard: list[np.ndarray]) -> dict[str, dict]:
 
 
 def channel_shifts(clips: pd.DataFrame, grader: Grader, target: str, audio: AudioParams, seed: int) -> dict[str, dict]:
-    """By how many of natives' SDs each change of the recording moves the grades of clips (`clip_id`, `audio`)."""
+    """The shift of clips' grades by each change of the recording, in natives' SDs (`clips`: `clip_id`, `audio`)."""
     reference = grader.reference(target)
 
     def grade(take: bytes) -> tuple[float, float]:

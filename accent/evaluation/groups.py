@@ -1,4 +1,4 @@
-"""The test split by gender, age, accent, source rate and length, and the probes beside it: sizes and intervals.
+"""Results by group: gender, age, accent, source rate and length of the test clips, and the probes.
 
 `clips` has a row a clip: Common Voice's columns, the measures of `accent.audio.waveform.trim`, label, predicted and
 log_odds (calibrated, of the target class).
@@ -70,7 +70,7 @@ def subgroups(clips: pd.DataFrame, target: str, resamples: int, seed: int) -> pd
 
 
 def probe_result(natives: pd.DataFrame, probe: pd.DataFrame, classes: list[str], resamples: int, seed: int) -> dict:
-    """What the model says of a probe's clips beside the test clips of native speakers, with intervals.
+    """Result of a probe: its clips' scores compared with those of the native speakers' test clips, with intervals.
 
     `auc_natives_against`, the share of pairs in which the native's score is higher; `mean_probability` of the target;
     `predicted_CLASS`, the share of the probe's clips that is taken for each class; `refused`. A number that there are
@@ -106,7 +106,7 @@ def evaluate_probes(judged: Predictions, natives: Predictions, resamples: int, s
 
 
 def say_probe(name: str, probe: dict, target: str) -> str:
-    """What `probe_result` found, in a line."""
+    """A line that says what `probe_result` found."""
     auc = probe["auc_natives_against"]
     return (
         f"probe {name}: {probe['clips']:,} clips of {probe['speakers']:,} speakers: mean probability of {target} "

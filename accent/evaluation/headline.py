@@ -1,4 +1,4 @@
-"""The headline numbers: of the test split by clip and by speaker, of another source, and of abstention."""
+"""Headline metrics: the test split by clip and by speaker, a second source, and abstention."""
 
 from collections.abc import Callable
 
@@ -77,7 +77,7 @@ def sizes(clips: pd.DataFrame, classes: list[str]) -> dict:
 
 
 def evaluate_abstention(clips: Predictions, target: str) -> dict:
-    """What the scorer's "unsure" costs and gains: shares of `clips.clips["refused"]`, the kind of reason or "".
+    """Abstention: how often the scorer says "unsure", and the error of the clips that it answers.
 
     Of all, of native speakers (the class `target`) and by kind of reason; the error with and without those clips.
     """
@@ -118,7 +118,7 @@ def _wrong(clips: Predictions, target: str) -> np.ndarray:
 
 
 def say_headlines(metrics: dict) -> str:
-    """What `evaluate_test` found, in a line."""
+    """A line that says what `evaluate_test` found."""
     clip, interval, chance = metrics["clip"], metrics["interval"]["clip"], metrics["clip"]["ece_by_chance"]
     return (
         f"{metrics['clips']:,} test clips of {metrics['speakers']:,} speakers: "

@@ -1,4 +1,4 @@
-"""Recordings of ordered levels, best first, and how well scores order them."""
+"""Practice recordings of several levels, the best level first, and how well scores order them."""
 
 from collections.abc import Sequence
 from pathlib import Path

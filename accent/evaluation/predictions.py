@@ -1,4 +1,4 @@
-"""What a model said of clips: their logits, what follows from them, and `data/predictions.parquet`, which has both."""
+"""Predictions: a model's logits for clips, all that follows from them, and the table `data/predictions.parquet`."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -43,14 +43,14 @@ class Predictions:
 
     @classmethod
     def of_table(cls, table: pd.DataFrame, clips: pd.DataFrame | None = None) -> "Predictions":
-        """From the probabilities of a table, which are calibrated; `clips` are other columns of the same rows."""
+        """Predictions from a table with calibrated probabilities; `clips` are other columns of the same rows."""
         probabilities = probabilities_of(table).to_numpy()
         logits = np.log(np.maximum(probabilities, np.finfo(float).tiny))
         return cls(table if clips is None else clips, logits, classes_of(table))
 
     @classmethod
     def of_windows(cls, table: pd.DataFrame, card: ModelCard) -> "Predictions":
-        """From the `window_logits` of clips, as the predict stage writes them."""
+        """Predictions from the `window_logits` of clips, as the predict stage writes them."""
         logits = clip_logits([np.stack(windows) for windows in table["window_logits"]])
         return cls(table.reset_index(drop=True), logits, list(card.classes), card.temperature)
 
@@ -58,16 +58,16 @@ class Predictions:
         return len(self.logits)
 
     def of(self, rows: np.ndarray | pd.Series) -> "Predictions":
-        """Those of some rows: a mask, or their numbers, in which one may come twice."""
+        """The predictions of some rows, given by a mask or by numbers, which may repeat."""
         clips = self.clips[rows] if np.asarray(rows).dtype == bool else self.clips.iloc[rows]
         return Predictions(clips.reset_index(drop=True), self.logits[rows], self.classes, self.temperature)
 
     def of_split(self, *splits: str) -> "Predictions":
-        """Those of the clips of these splits."""
+        """The predictions of the clips of these splits."""
         return self.of(self.clips["split"].isin(splits))
 
     def natives(self, target: str) -> "Predictions":
-        """Those of the test clips of class `target`; raises `InputError` where there is none."""
+        """The predictions of the test clips of class `target`; raises `InputError` where there is none."""
         found = self.of((self.clips["split"] == "test") & (self.clips["label"] == target))
         if not len(found):
             raise InputError(

@@ -1,4 +1,4 @@
-"""What a run said of its test clips: of an experiment, a branch, a tag or a commit, or of the files as they stand."""
+"""Predictions of a run, named by an experiment, a branch, a tag or a commit, or those of the workspace."""
 
 import os
 from collections.abc import Iterator

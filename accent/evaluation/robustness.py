@@ -1,4 +1,4 @@
-"""How far scores move when the same recording comes by another way (`accent.audio.reencode`)."""
+"""Robustness: how far scores move when a recording is re-encoded (`accent.audio.reencode`)."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +57,7 @@ def _judged(scorer: Scorer, take: bytes) -> tuple[float, bool]:
 
 
 def stability(scores: pd.DataFrame) -> dict[str, dict[str, float | int | None]]:
-    """How far each change moves the scores of `score_changes`, over the clips that are heard before and after it.
+    """How far each change moves the scores of `score_changes`, over clips that have a score before and after it.
 
     The mean and the 95th percentile of the probability's absolute change; the share of `flipped` verdicts, which are
     on the other side of 0.5, and that among the clips that are answered both times; and of the clips that were

@@ -36,7 +36,7 @@ class LogOdds(nn.Module):
 
 
 def attributions(model: nn.Module, card: ModelCard, target: int, spectrogram: np.ndarray) -> np.ndarray:
-    """What each point of a spectrogram (frames, n_mels) adds to the log-odds of class number `target`.
+    """Attributions: what each point of a spectrogram (frames, n_mels) adds to the log-odds of class number `target`.
 
     Float of the same shape, above 0 where it speaks for the class. Averaged over the windows; their sum is about the
     mean of the windows' log-odds less that of windows without change in time.
@@ -84,7 +84,7 @@ def without(spectrogram: np.ndarray, cells: Cells, taken: np.ndarray) -> np.ndar
 
 
 class Deletion(NamedTuple):
-    """How far a clip's log-odds for the answer that the model gave fall when a share of its cells is taken away."""
+    """Result of a deletion check: the fall of the answer's log-odds when a share of the cells is removed."""
 
     most: float  # those that speak most for the answer
     least: float  # those that speak most against it: it should rise, so this is below 0
@@ -102,7 +102,7 @@ def deletion_check(
     draws: int,
     rng: np.random.Generator,
 ) -> Deletion:
-    """Hold an explanation to what the model does without the cells that it names."""
+    """Deletion check of an explanation: remove the cells that it names, and see how far the log-odds fall."""
     cells = cells_of(card)
     totals = cells.total(explanation)
     count = max(round(share * totals.size), 1)

@@ -162,7 +162,7 @@ def draw_clip(spectrogram: np.ndarray, card: ModelCard, start_s: float, added: n
 
 
 def draw_bands(rows, target: str) -> Figure:
-    """What the model listens to: by band, the share of all that it weighs, and which way, by the true class.
+    """What the model listens to: each band's share of all attributions, and their direction, by the true class.
 
     `rows` is the table of the explain stage: hz, label, share, added.
     """
@@ -235,11 +235,11 @@ def draw_grades(table, target: str, native: tuple[float, float]) -> Figure:
 
 
 def draw_audit(audit: dict) -> Figure:
-    """The audit stage's metrics: AUC with and without listening, what the latter goes by, and scores by other ways."""
+    """The audit stage's metrics: AUC of the confounds and of the model, importance of each confound, channels."""
     with drawing():
         figure = new_figure(2.4 * WIDTH, 4.4)
         left, middle, right = figure.subplots(1, 3, gridspec_kw={"width_ratios": [1, 1.25, 1.75]})
-        _draw_aucs(left, audit["nuisance"])
+        _draw_aucs(left, audit["confounds"])
         _draw_importance(middle, audit["importance"])
         _draw_channels(right, audit["channels"])
         return figure
@@ -253,7 +253,7 @@ def _draw_aucs(axes: Axes, found: dict) -> None:
         axes.text(place + 0.12, found[name], f"{found[name]:.2f}", va="center", color=colour)
     axes.axhline(0.5, color=INK, linewidth=0.8, linestyle=":")
     lowest = min([0.45, *(found["roc_auc_95"] or [])])
-    axes.set(xlim=(-0.5, 1.6), ylim=(lowest - 0.02, 1.02), xticks=[0, 1], xticklabels=["nuisance\nmeasures", "model"])
+    axes.set(xlim=(-0.5, 1.6), ylim=(lowest - 0.02, 1.02), xticks=[0, 1], xticklabels=["confounds", "model"])
     axes.set_ylabel("ROC AUC, 95% over speakers")
     axes.set_title("without and with listening", size=11)
 
@@ -262,7 +262,7 @@ def _draw_importance(axes: Axes, importance: dict) -> None:
     means, sds = ([found[key] for found in importance.values()] for key in ("mean", "sd"))
     axes.barh(range(len(means)), means, xerr=sds, color=AGAINST, alpha=0.7, ecolor=INK)
     axes.set(yticks=range(len(means)), yticklabels=list(importance))
-    axes.set_xlabel("fall of the nuisance AUC")
+    axes.set_xlabel("fall of the confounds' AUC")
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.invert_yaxis()
     axes.set_title("if a measure is dealt out anew", size=11)

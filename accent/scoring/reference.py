@@ -1,4 +1,4 @@
-"""What a score is compared with, `models/reference.json`: made by `evaluate`, read by the scorer."""
+"""Reference of a model, `models/reference.json`: what a score is compared with; `evaluate` writes it."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -28,7 +28,7 @@ class Fitness:
 
 @params
 class Reference:
-    """What a trained model has earned, the thresholds, the scores of native speakers, and what speech is like."""
+    """Fitness, thresholds, native speakers' scores, and statistics of speech of a trained model."""
 
     weights_sha256: str
     fitness: Fitness
@@ -37,7 +37,7 @@ class Reference:
     typicality: Typicality
 
     def native_probability(self, percent: int) -> float:
-        """The probability that so many percent of the native speakers' test clips got less than."""
+        """A percentile of the probability that native speakers' test clips got."""
         return float(expit(self.native_log_odds[percent]))
 
     def native_percentile(self, log_odds: float) -> float:

@@ -1,4 +1,4 @@
-"""When the scorer says that it cannot tell: the reasons, their thresholds, and what to do about each."""
+"""Abstention: when the scorer says "unsure", with the reasons, their thresholds, and what to do about each."""
 
 from collections.abc import Sequence
 from pathlib import Path

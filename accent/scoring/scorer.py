@@ -1,4 +1,4 @@
-"""Score takes: does this recording sound like the target class, how sure is that, and where in it?
+"""Score takes: how near a recording is to natives of the target class, how sure that is, and where in it.
 
 The model hears a recording in pieces of at most `decode.max_seconds`, each as it heard the clips that it was trained
 and tested on; a recording's score is the mean of its windows' logits, calibrated, as `evaluate` computes it.

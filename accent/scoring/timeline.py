@@ -1,4 +1,4 @@
-"""Where in a take it sounded least native."""
+"""Timeline of a take: the windows that sounded least native."""
 
 import numpy as np
 from scipy.special import logit
