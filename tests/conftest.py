@@ -19,9 +19,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a trained project is slow."""
+    """What needs one of these fixtures is slow, since they run stages or build the package."""
     for item in items:
-        if {"trained", "wheel"} & set(getattr(item, "fixturenames", [])):
+        if {"trained", "prepared_data", "wheel"} & set(getattr(item, "fixturenames", [])):
             item.add_marker(pytest.mark.slow)
 
 

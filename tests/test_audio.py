@@ -344,6 +344,7 @@ def test_reading_is_in_blocks_of_bounded_size(tone):
     assert max(sizes) < 11 * SAMPLE_RATE
 
 
+@pytest.mark.slow
 def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
     bad = {f"bad_{name.replace(' ', '_')}.mp3": data for name, (data, _) in broken_inputs(tone).items()}
     good = {path.name: path.read_bytes() for path in sample_clips("fr")[:8]}
@@ -363,6 +364,7 @@ def test_the_stage_lists_rejects_and_keeps_the_rest(workdir, tone):
     assert "8 clips, 14 rejected (" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_byte(workdir):
     set_params(workdir, {"ingest": {"max_clips_per_class": 20, "clips_per_part": 8}})
     stage("ingest", SAMPLE, EXCLUSIONS, "clips", cwd=workdir)

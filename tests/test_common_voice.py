@@ -264,6 +264,7 @@ def test_missing_duplicate_ambiguous_and_unnamed_clips_are_counted_and_listed(wo
     assert table.set_index("clip_id").loc["common_voice_fr_001", "client_id"] == "fr-0"  # the first release's
 
 
+@pytest.mark.slow
 def test_a_release_and_its_successor_are_one_corpus(workdir):
     """Releases are cumulative: nearly all of the older one stands in the newer one again."""
     release = write_release(workdir / "raw" / "cv-corpus-1", speakers=3)
@@ -311,6 +312,7 @@ def test_too_many_rejects_stop_the_stage(workdir):
     assert not (workdir / "clips").exists()
 
 
+@pytest.mark.slow
 def test_a_clip_of_a_probe_is_in_no_class(workdir):
     write_release(workdir / "raw")
     table = (workdir / "raw" / "fr" / "validated.tsv").read_text().splitlines()
@@ -335,6 +337,7 @@ def test_a_clip_of_a_probe_is_in_no_class(workdir):
     assert "evaluate.probes.none: no clip with locale 'xx'" in ingest(workdir, workdir / "raw", ok=False).stderr
 
 
+@pytest.mark.slow
 def test_hidden_files_are_no_releases_and_no_clips(workdir):
     """macOS leaves a "._NAME" beside each file on a foreign disk or in an archive, and a .DS_Store in each folder."""
     release = write_release(workdir / "release")
@@ -355,6 +358,7 @@ def test_hidden_files_are_no_releases_and_no_clips(workdir):
         assert (workdir / "folder" / name).read_bytes() == (workdir / "archive" / name).read_bytes() == clean
 
 
+@pytest.mark.slow
 def test_a_table_in_latin_1_is_counted_row_by_row_and_too_many_are_an_error(workdir):
     release = write_release(workdir / "raw", speakers=6)
     table = release / "fr" / "validated.tsv"

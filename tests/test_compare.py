@@ -157,6 +157,7 @@ def project(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_an_experiment_is_compared_with_a_commit_and_the_workspace(project, monkeypatch, capsys):
     monkeypatch.chdir(project)
     monkeypatch.setenv("COLUMNS", "120")
@@ -173,6 +174,7 @@ def test_an_experiment_is_compared_with_a_commit_and_the_workspace(project, monk
     assert lines[4].startswith("A strong, B workspace: 80 clips of 14 speakers that both tested; left out: 0 ")
 
 
+@pytest.mark.slow
 def test_a_project_in_a_folder_of_a_larger_repository_finds_its_runs(project, tmp_path, monkeypatch):
     whole = tmp_path / "whole"
     inner = whole / "team" / "inner"
@@ -193,6 +195,7 @@ def test_a_project_in_a_folder_of_a_larger_repository_finds_its_runs(project, tm
     assert (here.loc[french, "probability_french"] > committed.loc[french, "probability_french"]).all()
 
 
+@pytest.mark.slow
 def test_a_revision_that_is_none_or_has_no_predictions_is_one_line(project, monkeypatch):
     done = run("python", "-m", "accent.compare", "main", "absent", cwd=project, ok=False, PYTHONPATH=str(ROOT))
     start = "absent: data/predictions.parquet: cannot be read (unknown Git revision 'absent'). 'dvc exp list"

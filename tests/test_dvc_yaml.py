@@ -103,6 +103,7 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
     assert not any("requirements.txt" in stage["deps"] for stage in STAGES.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "distil"])
 def test_a_training_goes_on_only_with_the_code_that_it_began_with(name):
     """What goes into the checkpoint's fingerprint is all that the stage imports, wherever it lies, and nothing else."""
@@ -170,6 +171,7 @@ def test_data_is_not_ignored_as_a_whole():
     assert not {"data", "data/", "/data", "/data/", "models/", "/models/"} & set(ignored)
 
 
+@pytest.mark.slow
 def test_scoring_imports_nothing_slow_that_it_does_not_need():
     slow = {"fastai", "torchvision", "pandas", "pyarrow", "sklearn", "matplotlib", "captum", "librosa"}
     code = f"import sys, accent.score; print(sorted({slow} & {{name.split('.')[0] for name in sys.modules}}))"

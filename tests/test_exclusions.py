@@ -58,6 +58,7 @@ def test_excluded_clips_are_left_out_without_counting_as_faults(workdir):
     assert read_rejects(workdir / "clips") == {clip: f"excluded: {reason}" for clip, reason in gone.items()}
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_excluded_is_no_longer_a_fault(workdir):
     release = write_release(workdir / "raw")
     (release / "fr" / "clips" / "common_voice_fr_000.mp3").unlink()

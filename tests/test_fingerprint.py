@@ -73,6 +73,7 @@ def cut_elsewhere(waveform: np.ndarray, rate: int) -> bytes:
     return wav(np.concatenate([silence, waveform[rate // 90 :], silence]), rate)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("again", "least"),
     [

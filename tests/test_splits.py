@@ -225,6 +225,7 @@ def test_a_recording_in_two_classes_is_in_none_and_a_probe_keeps_its_own():
     assert here == clips.loc[second, "label"]
 
 
+@pytest.mark.slow
 def test_the_same_audio_under_other_names_in_one_class_and_in_both(workdir):
     """As people find it: bytes copied under another client_id and name, in the same locale and in the other one."""
     release = write_release(workdir / "raw", speakers=8, each=2)
@@ -245,6 +246,7 @@ def test_the_same_audio_under_other_names_in_one_class_and_in_both(workdir):
     assert done.stdout.splitlines()[-1] == "in more than one split: 0 speakers, 0 sentences, 0 recordings"
 
 
+@pytest.mark.slow
 def test_what_was_declared_is_told_where_decode_refused_a_whole_class(workdir):
     release = write_release(workdir / "raw")
     for path in (release / "fr" / "clips").iterdir():

@@ -126,6 +126,7 @@ def test_a_trunk_of_another_network_is_one_clear_line(tmp_path, options, expecte
         load(tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_loading_a_trunk_needs_neither_pickle_nor_transformers(tmp_path):
     write_trunk(tmp_path, width=8)
     data = (tmp_path / "trunk.safetensors").read_bytes()

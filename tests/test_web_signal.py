@@ -72,6 +72,7 @@ def clips() -> list[np.ndarray]:
     return [soxr.resample(samples, rate, 16000) for samples, rate in found]
 
 
+@pytest.mark.slow
 def test_the_page_compiles_and_its_lock_names_no_registry():
     packages()
     node("npx", "tsc", "--noEmit")
@@ -261,6 +262,7 @@ def test_stretches_and_moments_agree(signal, clips):
         assert frames["limit"] == REFERENCE.stretch
 
 
+@pytest.mark.slow
 def test_the_encoder_s_pieces_agree(signal, clips):
     lengths = [1, 319, 320, 5000, 127_999, 128_000, 128_001, 300_000, 480_000]
     for length, found in zip(lengths, signal(*(["piecesOf", length, GRADE] for length in lengths)), strict=True):
@@ -284,6 +286,7 @@ def ear() -> SimpleNamespace:
     return SimpleNamespace(ear=load_ear(ROOT / "models" / "encoder")[0])
 
 
+@pytest.mark.slow
 def test_words_are_found_where_python_finds_them(signal, ear):
     texts = sentences_for("french")[2::12]
     readings = [describe_reading(ear, text, read_aloud(text, "fr")) for text in texts]

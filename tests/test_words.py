@@ -74,6 +74,7 @@ def boundary_errors(prompts: dict[str, list[str]], voice: str, gap_seconds: floa
     return np.abs(errors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("prompts", "voice", "gap_seconds"),
     [(ENGLISH_PROMPTS, "en-us", 0.2), (ENGLISH_PROMPTS, "en-us", 0.0), (FRENCH_PROMPTS, "fr", 0.2)],
