@@ -40,7 +40,7 @@ def main() -> None:
 
     params, ingest = load_params("evaluate", EvaluateParams), load_params("ingest", IngestParams)
     model, card = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
-    clips = read_frame(args.splits, CLIP)
+    clips = read_frame(args.splits, [*CLIP, "voice"])
     clips = join_index(clips[clips["split"].isin([*SPLITS, PROBE])], args.spectrograms)
     if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(card.classes):
         classes = list(card.classes)
@@ -50,7 +50,8 @@ def main() -> None:
     features = [clip_features(spectrogram, card).mean(axis=0) for spectrogram in spectrograms]
     judged = np.flatnonzero(clips["split"] != "train")
     windows = windows_table(model, card, Parts(args.spectrograms, clips.iloc[judged])).set_index(judged)
-    tables = [clips[CLIP].assign(typicality=features).join(windows)]
+    # Results are counted by voice: speakers that share a recording are one.
+    tables = [clips.assign(client_id=clips["voice"])[CLIP].assign(typicality=features).join(windows)]
     if is_given(params.second_source):
         learnt = set(clips.loc[clips["split"].isin(["train", "valid"]), "client_id"])
         number = params.second_source_clips

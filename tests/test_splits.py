@@ -244,6 +244,9 @@ def test_the_same_audio_under_other_names_in_one_class_and_in_both(workdir):
     assert "6 recording: the same one is in two classes" in done.stdout
     assert "1 recording: another clip is the same one" in done.stdout
     assert done.stdout.splitlines()[-1] == "in more than one split: 0 speakers, 0 sentences, 0 recordings"
+    voices = pd.read_parquet(workdir / "splits.parquet").set_index("client_id")["voice"]
+    assert voices["copyfr0"] == voices["fr-0"].iloc[0]  # who shares a recording is one voice, as results are counted
+    assert voices["fr-7"].nunique() == 1
 
 
 @pytest.mark.slow

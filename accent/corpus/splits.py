@@ -41,8 +41,8 @@ def make_splits(
     """The clips of `index` with their `split`, for those of split `unused` the `reason`, and their `recording`.
 
     `recording` is the first clip with the same recording, by its fingerprint and whatever its name. Only one clip of
-    each recording is used, or none if two classes have it. Speakers that share a recording count as one. `classes` are
-    those that were declared, for the messages.
+    each recording is used, or none if two classes have it. Speakers that share a recording count as one, `voice`.
+    `classes` are those that were declared, for the messages.
 
     The test part is one fold of `folds`; over all values of `fold` every clip is tested exactly once. The rest is
     divided into `valid_folds`, of which one is valid and the others are train. Speakers go whole into one split,
@@ -61,7 +61,7 @@ def make_splits(
     clips = index[["clip_id", "label", "client_id", "sentence"]].copy()
     first = same_recordings(index["fingerprint"])
     clips["recording"] = clips["clip_id"].to_numpy()[first]
-    voices = _voices(clips["client_id"], first)
+    clips["voice"] = voices = _voices(clips["client_id"], first)
     probed, only_trained = clips["label"].isin(probes), index["segment"].isin(params.train_segments)
     clips["split"] = np.where(probed, PROBE, "train")
     clips["reason"] = ""
@@ -168,7 +168,7 @@ def sentence_key(sentences: pd.Series) -> pd.Series:
 
 def _limit(clips: pd.DataFrame, params: SplitParams) -> None:
     for split in ("train", "valid"):
-        rows = clips[clips["split"] == split]
+        rows = clips[clips["split"] == split].assign(client_id=clips["voice"])
         capped = draw(rows, params.seed, params.max_clips_per_speaker, 0)
         smallest = int(capped["label"].value_counts().min()) if params.balance and len(capped) else 0
         balanced = draw(capped, params.seed, 0, smallest)
@@ -181,7 +181,7 @@ def shared_between_splits(clips: pd.DataFrame) -> dict[str, int]:
     used = clips[clips["split"] != UNUSED].replace({"split": {PROBE: "test"}})
     text = sentence_key(used["sentence"])
     return {
-        "speakers": int((used.groupby("client_id")["split"].nunique() > 1).sum()),
+        "speakers": int((used.groupby("voice")["split"].nunique() > 1).sum()),
         "sentences": int((used["split"][text != ""].groupby(text).nunique() > 1).sum()),
         "recordings": int((used.groupby("recording")["split"].nunique() > 1).sum()),
     }
