@@ -181,6 +181,7 @@ function offerReload(): void {
 }
 
 async function start(): Promise<void> {
+  const natives = app.loadNatives();
   await app.refreshTakes().catch(() => {}); // a browser without a database still practises
   session.open("french");
   render();
@@ -193,12 +194,14 @@ async function start(): Promise<void> {
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
-  await app.loadNatives();
+  await natives;
   session.addCorpus(Object.keys(app.natives));
   practise?.modelReady(failure);
   if (view() !== "practise") renderView();
   document.body.dataset.ready = failure === null ? "yes" : "no";
-  void keepOffline();
+  if (failure === null) await app.awake.catch(({ message }: Error) => practise?.fail((failure = message)));
+  document.body.dataset.awake = failure === null ? "yes" : "no";
+  void keepOffline(); // the networks are in the browser's cache by now, and come from there
 }
 
 void start();

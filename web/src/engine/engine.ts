@@ -81,6 +81,8 @@ export interface Model {
 
 export interface Engine {
   load(): Promise<Model>;
+  /** Resolves when the networks can hear: seconds after `load`. Takes may be given before. */
+  wake(): Promise<void>;
   /** `progress` is told the share (0 to 1) that is done. */
   score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result>;
 }

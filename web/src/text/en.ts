@@ -46,7 +46,9 @@ export const en = {
   scoring: "Listening to your take …",
   scoringShare: (percent: string) => `Listening to your take, ${percent} done …`,
   reachedLength: "That was 30 seconds, the longest take. Here is what was heard.",
-  lostDevice: "The microphone went away while you spoke. This is what it heard before.",
+  beganLate:
+    "The microphone began late, so your first word may be missing. Record again, and speak once the line moves.",
+  lostDevice: "The microphone went away while you spoke. This is what it heard before. Plug it in to record again.",
   problems: {
     denied:
       "The microphone is not allowed here. Click the symbol left of the page’s address, allow it, and press Record again; or open a recording instead.",

@@ -44,7 +44,9 @@ export const fr: Texts = {
   scoring: "Écoute de votre prise …",
   scoringShare: (percent) => `Écoute de votre prise, ${percent} faits …`,
   reachedLength: "30 secondes, c’est la prise la plus longue. Voici ce qui a été entendu.",
-  lostDevice: "Le micro a disparu pendant que vous parliez. Voici ce qu’il a entendu avant.",
+  beganLate:
+    "Le micro a démarré en retard : votre premier mot manque peut-être. Recommencez, et parlez quand la ligne bouge.",
+  lostDevice: "Le micro a disparu pendant que vous parliez. Voici ce qu’il a entendu avant. Rebranchez-le pour recommencer.",
   problems: {
     denied:
       "Le micro n’est pas autorisé ici. Cliquez sur le symbole à gauche de l’adresse, autorisez-le, puis appuyez de nouveau sur Enregistrer ; ou ouvrez un enregistrement.",

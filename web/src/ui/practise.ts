@@ -17,6 +17,7 @@ import type { Session, Shown } from "./session";
 
 const KEPT_SECONDS = 300; // longer recordings are scored and not kept
 const LIVE_BARS = 96;
+const PAUSE_SECONDS = 0.25; // after which a take may be over
 
 export class Practise {
   readonly element: HTMLElement;
@@ -35,6 +36,7 @@ export class Practise {
   private readonly outcome = h("section", { class: "outcome" });
   private liveLevels: number[] = [];
   private loudness: Loudness | null = null;
+  private rehearsed: "no" | "now" | "yes" = "no"; // whether the take until this pause was heard
 
   constructor(
     private readonly app: App,
@@ -132,6 +134,7 @@ export class Practise {
       });
       this.liveLevels = [];
       this.loudness = null;
+      this.rehearsed = "no";
       if (this.recorder.deviceId) void this.renderDevices(this.recorder.deviceId);
     } catch (error) {
       if (!(error instanceof MicrophoneError)) throw error;
@@ -156,11 +159,25 @@ export class Practise {
     const { say, numbers } = this.app;
     this.liveLevels.push(samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0));
     this.drawLive();
+    this.rehearse(watch.quietSeconds);
     this.recordLabel.textContent = `${say.stop} · ${numbers.number(seconds, 0)} s`;
     if (watch.loudness !== this.loudness) {
       this.loudness = watch.loudness;
       this.meter.textContent = say.loudness[watch.loudness];
       this.meter.dataset.loudness = watch.loudness;
+    }
+  }
+
+  /** Have the engine hear the take until a pause: if it ends there, its verdict is there at once. */
+  private rehearse(quietSeconds: number): void {
+    if (this.rehearsed === "now" || !this.recorder) return;
+    if (quietSeconds < PAUSE_SECONDS) this.rehearsed = "no";
+    else if (this.rehearsed === "no") {
+      this.rehearsed = "now";
+      void asKept(this.recorder.sound())
+        .then((sound) => this.app.engine.score(sound, null))
+        .catch(() => {}) // the take itself will say so
+        .finally(() => (this.rehearsed = "yes"));
     }
   }
 
@@ -188,7 +205,7 @@ export class Practise {
       this.renderRecord();
       return this.problem("lost");
     }
-    await this.score(sound, bound, null, why === "length" || why === "lost" ? why : null);
+    await this.score(sound, bound, null, why === "length" || why === "lost" ? why : recorder.late ? "late" : null);
   }
 
   /** Score a recording from a file. */
@@ -223,9 +240,9 @@ export class Practise {
     this.renderRecord();
     this.status.textContent = app.say.scoring;
     try {
-      const recording = encodeWav(sound);
       const start = performance.now();
-      const heard = fileName === null ? await decodeWav(recording) : sound; // what is kept is what is scored
+      const recording = encodeWav(sound);
+      const heard = fileName === null ? await asKept(sound) : sound;
       const result = await app.engine.score(heard, read.text, (share) => {
         if (share < 1) this.status.textContent = app.say.scoringShare(app.numbers.percent(share));
       });
@@ -435,10 +452,14 @@ export class Practise {
 
   /** Called when the model is there, or can't be had. */
   modelReady(failure: string | null): void {
-    if (failure !== null) this.warn(this.app.say.loadFailed(failure));
+    if (failure !== null) this.fail(failure);
     this.renderReading();
     this.renderRecord();
     this.renderOutcome();
+  }
+
+  fail(why: string): void {
+    this.warn(this.app.say.loadFailed(why));
   }
 
   renderOutcome(): void {
@@ -477,6 +498,11 @@ export class Practise {
       if (file) void this.openFile(file);
     });
   }
+}
+
+/** A recording as it is read back from what is kept of it: what is kept is what is scored. */
+function asKept(sound: Sound): Promise<Sound> {
+  return decodeWav(encodeWav(sound));
 }
 
 /** A text with the words between asterisks as marked ones. */

@@ -32,6 +32,7 @@ export function renderResult(app: App, shown: Shown, onward: () => void): HTMLEl
   const notes = {
     length: say.reachedLength,
     lost: say.lostDevice,
+    late: say.beganLate,
     rate: say.rateAssumed,
     long: say.tooLongToKeep,
     storage: say.storageFailed,

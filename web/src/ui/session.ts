@@ -8,7 +8,7 @@ export interface Shown {
   take: Take;
   sound: Sound;
   url: string; // of the recording, for the player
-  note: "length" | "lost" | "rate" | "long" | "storage" | null;
+  note: "length" | "lost" | "late" | "rate" | "long" | "storage" | null;
 }
 
 export class Session {
