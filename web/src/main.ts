@@ -54,7 +54,7 @@ function renderHeader(): void {
       { class: "header-actions" },
       h(
         "button",
-        { type: "button", class: "plain", lang: other, id: "language", onclick: () => void setLanguage(other) },
+        { type: "button", class: "plain", lang: other, id: "language", onclick: () => void change(() => setLanguage(other)) },
         say.otherLanguage,
       ),
       h(
@@ -65,7 +65,7 @@ function renderHeader(): void {
           id: "theme",
           "aria-label": dark ? say.theme.light : say.theme.dark,
           title: dark ? say.theme.light : say.theme.dark,
-          onclick: () => refocus("theme", () => app.settings.set("theme", dark ? "light" : "dark")),
+          onclick: () => void change(() => app.settings.set("theme", dark ? "light" : "dark")),
         },
         icon(dark ? "sun" : "moon"),
       ),
@@ -88,18 +88,18 @@ function mark(): SVGSVGElement {
   );
 }
 
-async function setLanguage(language: "en" | "fr"): Promise<void> {
-  if (practise?.recording) await practise.toggle(); // the take is scored, not lost
-  refocus("language", () => {
-    app.language = language;
-    app.settings.set("language", language);
-  });
+/** Draw the page anew after a change of its looks; a take that is being recorded is scored first, not lost. */
+async function change(how: () => void = () => {}): Promise<void> {
+  if (practise?.recording) await practise.toggle();
+  const focused = document.activeElement?.id;
+  how();
+  render();
+  if (focused) document.getElementById(focused)?.focus();
 }
 
-function refocus(id: string, change: () => void): void {
-  change();
-  render();
-  document.getElementById(id)?.focus();
+function setLanguage(language: "en" | "fr"): void {
+  app.language = language;
+  app.settings.set("language", language);
 }
 
 function renderView(): void {
@@ -154,7 +154,7 @@ addEventListener("keydown", (event) => {
   void practise?.toggle();
 });
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void change());
 
 async function keepOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;

@@ -73,7 +73,7 @@ export class Recorder {
 
   /** Whether the microphone gave nothing at first, as Safari's does. */
   get late(): boolean {
-    return this.zeros >= LATE_SECONDS * this.context.sampleRate;
+    return this.zeros < this.samples && this.zeros >= LATE_SECONDS * this.context.sampleRate;
   }
 
   /** What was recorded until now, without the zeros before it, which are no room's noise. */
@@ -84,7 +84,8 @@ export class Recorder {
       samples.set(block, place);
       place += block.length;
     }
-    return { channels: [samples.subarray(this.zeros)], rate: this.context.sampleRate };
+    const first = this.zeros < samples.length ? this.zeros : 0; // zeros alone are a microphone that is off
+    return { channels: [samples.subarray(first)], rate: this.context.sampleRate };
   }
 
   private take(block: Float32Array): void {

@@ -76,6 +76,7 @@ export interface Model {
   target: string; // the class whose natives a take is compared with
   classes: string[];
   evidence: Evidence;
+  words: boolean; // whether the words of our own sentences can be found
   verdicts: boolean; // false: nothing has shown that it tells the classes apart, and every take is refused
 }
 

@@ -39,7 +39,8 @@ async function wake(): Promise<Ear> {
 async function answer(data: Request, progress: (share: number) => void): Promise<Model | Result | null> {
   if ("load" in data) {
     const { target, classes, evidence, fitness } = await card;
-    return { target, classes, evidence, verdicts: fitness.verdicts };
+    const words = (await readings).length > 0;
+    return { target, classes, evidence, words, verdicts: fitness.verdicts };
   }
   const made = await ear;
   if ("wake" in data) return null;

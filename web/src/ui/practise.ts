@@ -118,6 +118,10 @@ export class Practise {
     if (this.recorder) return this.finish(null);
     if (this.busy) return;
     const { app, session } = this;
+    if (this.useWritten) {
+      this.useWritten();
+      this.recordButton.focus();
+    }
     const read = { sentence: session.ownText === null ? session.sentence : null, text: session.text };
     this.busy = true;
     this.app.player.stop();
@@ -144,6 +148,8 @@ export class Practise {
       this.renderRecord();
     }
   }
+
+  private useWritten: (() => void) | null = null; // what is being written is what is read next
 
   private bound: { sentence: Sentence | null; text: string | null; target: string } | null = null;
 
@@ -203,7 +209,7 @@ export class Practise {
     const sound = recorder.stop();
     if (!sound.channels[0].length) {
       this.renderRecord();
-      return this.problem("lost");
+      return why === "lost" ? this.problem("lost") : undefined; // stopped before anything was heard
     }
     await this.score(sound, bound, null, why === "length" || why === "lost" ? why : recorder.late ? "late" : null);
   }
@@ -297,6 +303,7 @@ export class Practise {
     const { app, session } = this;
     const { say } = app;
     const { sentence, ownText } = session;
+    this.useWritten = null;
     const locale = LOCALES[app.model?.target ?? ""] ?? "";
     const voice = localVoice(locale);
     const text = session.text ?? "";
@@ -358,7 +365,7 @@ export class Practise {
     how();
     this.app.player.stop();
     this.notice.replaceChildren();
-    const focused = document.activeElement?.id;
+    const focused = document.querySelector(":focus-visible")?.id; // after a click, Space is to record
     this.renderReading();
     if (focused) document.getElementById(focused)?.focus();
     this.renderOutcome();
@@ -405,11 +412,16 @@ export class Practise {
       "aria-label": app.say.writeLabel,
     });
     area.value = session.ownText ?? "";
-    const use = () => {
-      const text = area.value.trim().replace(/\s+/g, " ");
-      this.change(() => (text ? session.write(text) : session.choose(session.sentences[0])));
+    const close = () => {
+      this.renderReading();
       document.getElementById("write")?.focus();
     };
+    const use = () => {
+      const text = area.value.trim().replace(/\s+/g, " ");
+      this.change(() => (text ? session.write(text) : session.choose(session.sentence)));
+      document.getElementById("write")?.focus();
+    };
+    this.useWritten = use;
     this.reading.replaceChildren(
       h("h1", { id: "read-aloud", class: "eyebrow" }, app.say.writeLabel),
       area,
@@ -417,11 +429,11 @@ export class Practise {
         "div",
         { class: "reading-actions" },
         h("button", { type: "button", class: "soft filled", onclick: use }, app.say.useText),
-        h("button", { type: "button", class: "soft", onclick: () => this.renderReading() }, app.say.cancel),
+        h("button", { type: "button", class: "soft", onclick: close }, app.say.cancel),
       ),
     );
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.renderReading();
+      if (event.key === "Escape") close();
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
         use();
