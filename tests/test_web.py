@@ -485,6 +485,23 @@ def test_other_colours_during_a_take_do_not_lose_it(page):
     page.evaluate(PUT_BACK)
 
 
+@pytest.mark.parametrize("name", ["ear.json", "grade.onnx"])
+def test_a_model_that_cannot_be_had_is_one_sentence(browser, address, name):
+    context = browser.new_context(locale="en-GB", permissions=["microphone"])
+    wrong = []
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+    context.route(f"**/{name}", lambda route: route.abort())
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-awake=no]")
+    expect(page.locator(".notice")).to_contain_text("The page could not load its model")
+    page.set_input_files("#file", sample_clips("fr")[0])
+    expect(page.locator("#status")).to_be_empty()
+    expect(page.locator(".notice")).to_contain_text("Failed to fetch")
+    context.close()
+    assert not wrong
+
+
 # --- practice over time
 
 

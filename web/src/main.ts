@@ -182,6 +182,7 @@ function offerReload(): void {
 
 async function start(): Promise<void> {
   const natives = app.loadNatives();
+  const asleep = app.awake.then(() => null, ({ message }: Error) => message);
   await app.refreshTakes().catch(() => {}); // a browser without a database still practises
   session.open("french");
   render();
@@ -199,7 +200,8 @@ async function start(): Promise<void> {
   practise?.modelReady(failure);
   if (view() !== "practise") renderView();
   document.body.dataset.ready = failure === null ? "yes" : "no";
-  if (failure === null) await app.awake.catch(({ message }: Error) => practise?.fail((failure = message)));
+  failure ??= await asleep;
+  if (failure !== null && document.body.dataset.ready === "yes") practise?.fail(failure);
   document.body.dataset.awake = failure === null ? "yes" : "no";
   void keepOffline(); // the networks are in the browser's cache by now, and come from there
 }

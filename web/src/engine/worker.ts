@@ -13,6 +13,7 @@ export type Reply = { id: number } & ({ answer: Model | Result | null } | { prog
 const card = fetched("ear.json").then(read);
 const readings = fetched("readings.json").then((response) => response.json() as Promise<Reading[]>);
 const ear = wake();
+ear.catch(() => {}); // whoever asks for it is told
 let last: Promise<void> = Promise.resolve();
 
 async function fetched(path: string): Promise<Response> {

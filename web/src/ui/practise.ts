@@ -23,6 +23,7 @@ export class Practise {
   readonly element: HTMLElement;
   private recorder: Recorder | null = null;
   private busy = false;
+  private failed = false; // there is no model to wait for
   private readonly reading = h("section", { class: "reading", "aria-labelledby": "read-aloud" });
   private readonly recordButton: HTMLButtonElement;
   private readonly recordLabel = h("span", { class: "record-label" });
@@ -141,8 +142,8 @@ export class Practise {
       this.rehearsed = "no";
       if (this.recorder.deviceId) void this.renderDevices(this.recorder.deviceId);
     } catch (error) {
-      if (!(error instanceof MicrophoneError)) throw error;
-      this.problem(error.problem);
+      if (error instanceof MicrophoneError) this.problem(error.problem);
+      else this.fail((error as Error).message);
     } finally {
       this.busy = false;
       this.renderRecord();
@@ -227,8 +228,8 @@ export class Practise {
       const bound = { sentence: null, text: null, target: model.target };
       await this.score(decoded, bound, file.name, decoded.rateStated ? null : "rate");
     } catch (error) {
-      if (!(error instanceof UnreadableError)) throw error;
-      this.warn(this.app.say.unreadable(file.name));
+      if (error instanceof UnreadableError) this.warn(this.app.say.unreadable(file.name));
+      else this.fail((error as Error).message);
     } finally {
       this.busy = false;
       this.renderRecord();
@@ -459,7 +460,7 @@ export class Practise {
       this.meter.textContent = say.loudness.silent;
       this.meter.dataset.loudness = "silent";
     }
-    if (!this.busy || on) this.status.textContent = on ? say.listening : this.app.model ? "" : say.loading;
+    if (!this.busy || on) this.status.textContent = on ? say.listening : this.app.model || this.failed ? "" : say.loading;
   }
 
   /** Called when the model is there, or can't be had. */
@@ -471,6 +472,7 @@ export class Practise {
   }
 
   fail(why: string): void {
+    this.failed = true;
     this.warn(this.app.say.loadFailed(why));
   }
 
