@@ -5,6 +5,7 @@ python -m accent.page.serve
 
 import argparse
 import json
+from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,6 +38,10 @@ class Handler(SimpleHTTPRequestHandler):
                 self._answer(audio, "audio/mpeg")
         else:
             super().do_GET()
+
+    def copyfile(self, source, outputfile) -> None:
+        with suppress(ConnectionError):  # the visitor left before the file was there
+            super().copyfile(source, outputfile)
 
     def _answer(self, body: bytes, content_type: str) -> None:
         self.send_response(200)

@@ -54,7 +54,7 @@ function renderHeader(): void {
       { class: "header-actions" },
       h(
         "button",
-        { type: "button", class: "plain", lang: other, id: "language", onclick: () => void setLanguage(other) },
+        { type: "button", class: "plain", lang: other, id: "language", onclick: () => void change(() => setLanguage(other)) },
         say.otherLanguage,
       ),
       h(
@@ -65,7 +65,7 @@ function renderHeader(): void {
           id: "theme",
           "aria-label": dark ? say.theme.light : say.theme.dark,
           title: dark ? say.theme.light : say.theme.dark,
-          onclick: () => refocus("theme", () => app.settings.set("theme", dark ? "light" : "dark")),
+          onclick: () => void change(() => app.settings.set("theme", dark ? "light" : "dark")),
         },
         icon(dark ? "sun" : "moon"),
       ),
@@ -88,18 +88,18 @@ function mark(): SVGSVGElement {
   );
 }
 
-async function setLanguage(language: "en" | "fr"): Promise<void> {
-  if (practise?.recording) await practise.toggle(); // the take is scored, not lost
-  refocus("language", () => {
-    app.language = language;
-    app.settings.set("language", language);
-  });
+/** Draw the page anew after a change of its looks; a take that is being recorded is scored first, not lost. */
+async function change(how: () => void = () => {}): Promise<void> {
+  if (practise?.recording) await practise.toggle();
+  const focused = document.activeElement?.id;
+  how();
+  render();
+  if (focused) document.getElementById(focused)?.focus();
 }
 
-function refocus(id: string, change: () => void): void {
-  change();
-  render();
-  document.getElementById(id)?.focus();
+function setLanguage(language: "en" | "fr"): void {
+  app.language = language;
+  app.settings.set("language", language);
 }
 
 function renderView(): void {
@@ -154,7 +154,7 @@ addEventListener("keydown", (event) => {
   void practise?.toggle();
 });
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", render);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void change());
 
 async function keepOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;
@@ -181,6 +181,8 @@ function offerReload(): void {
 }
 
 async function start(): Promise<void> {
+  const natives = app.loadNatives();
+  const asleep = app.awake.then(() => null, ({ message }: Error) => message);
   await app.refreshTakes().catch(() => {}); // a browser without a database still practises
   session.open("french");
   render();
@@ -193,12 +195,15 @@ async function start(): Promise<void> {
   } catch (error) {
     failure = error instanceof Error ? error.message : String(error);
   }
-  await app.loadNatives();
+  await natives;
   session.addCorpus(Object.keys(app.natives));
   practise?.modelReady(failure);
   if (view() !== "practise") renderView();
   document.body.dataset.ready = failure === null ? "yes" : "no";
-  void keepOffline();
+  failure ??= await asleep;
+  if (failure !== null && document.body.dataset.ready === "yes") practise?.fail(failure);
+  document.body.dataset.awake = failure === null ? "yes" : "no";
+  void keepOffline(); // the networks are in the browser's cache by now, and come from there
 }
 
 void start();

@@ -21,7 +21,7 @@ const cacheName = `accent-${VERSION}`;
 
 async function install(): Promise<void> {
   const cache = await caches.open(cacheName);
-  await cache.addAll(FILES.map((file) => new Request(file, { cache: "reload" })));
+  await cache.addAll(FILES.map((file) => new Request(file, { cache: "no-cache" })));
   await scope.skipWaiting();
 }
 

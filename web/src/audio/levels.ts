@@ -16,7 +16,7 @@ export class LevelWatch {
   speechSeconds = 0;
   private floor = 0;
   private loudest = LOWEST_DBFS;
-  private quietSeconds = 0;
+  quietSeconds = 0;
   private sinceLoud = Infinity;
   private sinceSpeech = Infinity;
 

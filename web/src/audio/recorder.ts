@@ -4,6 +4,7 @@ import type { Sound } from "../engine/engine";
 import { LevelWatch } from "./levels";
 
 export const MAX_SECONDS = 30;
+const LATE_SECONDS = 0.3; // of zeros before the first sound: a first word may be lost in them
 
 /** The browser's own processing stays on, as it was when the corpus was recorded. */
 const CONSTRAINTS: MediaTrackConstraints = { channelCount: 1 };
@@ -25,6 +26,7 @@ export class Recorder {
   readonly watch = new LevelWatch();
   private blocks: Float32Array[] = [];
   private samples = 0;
+  private zeros = 0; // before the first sound
   private done = false;
 
   private constructor(
@@ -66,18 +68,32 @@ export class Recorder {
   /** End the recording, and get it. */
   stop(): Sound {
     this.release();
+    return this.sound();
+  }
+
+  /** Whether the microphone gave nothing at first, as Safari's does. */
+  get late(): boolean {
+    return this.zeros < this.samples && this.zeros >= LATE_SECONDS * this.context.sampleRate;
+  }
+
+  /** What was recorded until now, without the zeros before it, which are no room's noise. */
+  sound(): Sound {
     const samples = new Float32Array(this.samples);
     let place = 0;
     for (const block of this.blocks) {
       samples.set(block, place);
       place += block.length;
     }
-    const first = samples.findIndex((sample) => sample !== 0); // Safari begins with zeros, which are no room's noise
-    return { channels: [samples.subarray(Math.max(first, 0))], rate: this.context.sampleRate };
+    const first = this.zeros < samples.length ? this.zeros : 0; // zeros alone are a microphone that is off
+    return { channels: [samples.subarray(first)], rate: this.context.sampleRate };
   }
 
   private take(block: Float32Array): void {
     if (this.done) return;
+    if (this.zeros === this.samples) {
+      const first = block.findIndex((sample) => sample !== 0);
+      this.zeros += first < 0 ? block.length : first;
+    }
     this.blocks.push(block);
     this.samples += block.length;
     const seconds = this.samples / this.context.sampleRate;

@@ -23,7 +23,7 @@ export class WorkerEngine implements Engine {
       if ("progress" in data) return waiting.progress?.(data.progress);
       this.waiting.delete(data.id);
       if ("error" in data) waiting.reject(new Error(data.error));
-      else waiting.resolve(("model" in data ? data.model : data.result) as never);
+      else waiting.resolve(data.answer as never);
     };
     this.worker.onerror = (event) => {
       for (const waiting of this.waiting.values()) waiting.reject(new Error(event.message || "worker.js"));
@@ -35,9 +35,12 @@ export class WorkerEngine implements Engine {
     return this.ask<Model>({ load: true });
   }
 
+  async wake(): Promise<void> {
+    await this.ask<null>({ wake: true });
+  }
+
   score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result> {
-    const start = performance.now();
-    return this.ask<Result>({ sound, text }, progress).finally(() => performance.measure("score", { start }));
+    return this.ask<Result>({ sound, text }, progress);
   }
 
   private ask<T>(request: WithoutId<Request>, progress?: (share: number) => void): Promise<T> {

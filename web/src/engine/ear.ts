@@ -1,7 +1,7 @@
 /** The exported graph in onnxruntime's WebAssembly: waveform in, spectrogram and logits out. */
 
 import * as ort from "onnxruntime-web/wasm";
-import { type Card, FORMAT } from "./card";
+import type { Card } from "./card";
 import type { Spectrogram } from "./typicality";
 import type { Heard } from "./grade";
 import { fillUp, piecesOf, speechPlaces } from "./pieces";
@@ -14,7 +14,14 @@ export interface Windows {
   logits: number[][]; // of each window
 }
 
+export interface Listened {
+  windows: Windows;
+  heard: Heard & { sounds: Sounds };
+}
+
 export class Ear {
+  private last: (Listened & { waveform: Float32Array }) | null = null;
+
   private constructor(
     readonly card: Card,
     private readonly session: ort.InferenceSession,
@@ -23,7 +30,6 @@ export class Ear {
 
   /** `wasm` is the runtime's address, from which browsers keep the compiled code; the rest is accent/page/export.py's. */
   static async load(wasm: string, graph: ArrayBuffer, grades: ArrayBuffer, card: Card): Promise<Ear> {
-    if (card.format !== FORMAT) throw new Error(`ear.json: format ${card.format}, this page reads ${FORMAT}`);
     ort.env.wasm.numThreads = 1; // more would need headers that a static host cannot set
     ort.env.wasm.wasmPaths = { wasm };
     ort.env.logLevel = "error";
@@ -34,8 +40,15 @@ export class Ear {
     return new Ear(card, session, grader);
   }
 
-  /** A trimmed waveform in int16's range. */
-  async hear(waveform: Float32Array): Promise<Windows> {
+  /** What both networks hear in a trimmed waveform in int16's range; the last one's is remembered. */
+  async listen(waveform: Float32Array): Promise<Listened> {
+    if (!this.last || !same(this.last.waveform, waveform)) {
+      this.last = { waveform, windows: await this.hear(waveform), heard: await this.grades(waveform) };
+    }
+    return this.last;
+  }
+
+  private async hear(waveform: Float32Array): Promise<Windows> {
     const { window, window_hop, spectrogram } = this.card;
     const frames = Math.floor(waveform.length / spectrogram.hop_length) + 1;
     const starts = evenStarts(frames, window, window_hop);
@@ -52,8 +65,8 @@ export class Ear {
     };
   }
 
-  /** The grades of the frames of speech in a trimmed waveform in int16's range. */
-  async grades(waveform: Float32Array): Promise<Heard & { sounds: Sounds }> {
+  /** The grades of the frames of speech. */
+  private async grades(waveform: Float32Array): Promise<Listened["heard"]> {
     const { grade } = this.card;
     const places = speechPlaces(waveform, grade);
     const { starts, size } = piecesOf(waveform.length, grade);
@@ -76,4 +89,8 @@ export class Ear {
     }
     return { values, places, sounds: { values: Float32Array.from(sounds), width } };
   }
+}
+
+function same(a: Float32Array, b: Float32Array): boolean {
+  return a.length === b.length && a.every((value, i) => value === b[i]);
 }

@@ -76,11 +76,14 @@ export interface Model {
   target: string; // the class whose natives a take is compared with
   classes: string[];
   evidence: Evidence;
+  words: boolean; // whether the words of our own sentences can be found
   verdicts: boolean; // false: nothing has shown that it tells the classes apart, and every take is refused
 }
 
 export interface Engine {
   load(): Promise<Model>;
+  /** Resolves when the networks can hear: seconds after `load`. Takes may be given before. */
+  wake(): Promise<void>;
   /** `progress` is told the share (0 to 1) that is done. */
   score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result>;
 }

@@ -34,11 +34,12 @@ export async function score(
     const { waveform, measures } = trimmed;
     measured.push(measures);
     if (!tooLittle(trimmed, audio)) {
-      const { spectrogram, starts, logits: heard } = await ear.hear(waveform);
+      const { windows: found, heard } = await ear.listen(waveform);
+      const { spectrogram, starts } = found;
       const start = pieceStart + Math.max(measures.leading_silence_s - audio.margin_seconds, 0);
-      for (const values of heard) values.forEach((value, label) => (logits[label] += value));
+      for (const values of found.logits) values.forEach((value, label) => (logits[label] += value));
       windows += starts.length;
-      graded.push({ start, ...(await ear.grades(waveform)) });
+      graded.push({ start, ...heard });
       addWindowFeatures(features, spectrogram, starts, card);
       const { fmin_hz: minHz, fmax_hz: maxHz } = card.spectrogram;
       picture ??= { start, frameSeconds, minHz, maxHz, spectrogram };

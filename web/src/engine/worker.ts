@@ -1,46 +1,59 @@
 /** The engine's own thread, so that the page stays quick while a recording of 20 minutes is heard. */
 
-import type { Card } from "./card";
+import { type Card, FORMAT } from "./card";
 import { Ear } from "./ear";
 import type { Model, Result, Sound } from "./engine";
 import { score } from "./score";
 import type { Reading } from "./words";
 
-export type Request = { id: number } & ({ load: true } | { sound: Sound; text: string | null });
-export type Reply = { id: number } & ({ model: Model } | { result: Result } | { progress: number } | { error: string });
+export type Request = { id: number } & ({ load: true } | { wake: true } | { sound: Sound; text: string | null });
+export type Reply = { id: number } & ({ answer: Model | Result | null } | { progress: number } | { error: string });
 
-let ear: Ear | null = null;
-let readings = new Map<string, Reading>();
+// The card is small and there at once; the networks take seconds, in which the learner reads the sentence.
+const card = fetched("ear.json").then(read);
+const readings = fetched("readings.json").then((response) => response.json() as Promise<Reading[]>);
+const ear = wake();
+ear.catch(() => {}); // whoever asks for it is told
+let last: Promise<void> = Promise.resolve();
 
-async function load(): Promise<Model> {
-  const fetched = async (path: string) => {
-    const response = await fetch(path);
-    if (!response.ok) throw new Error(`${path}: ${response.status}`);
-    return response;
-  };
-  const [graph, grades, card, read] = await Promise.all([
-    fetched("ear.onnx").then((response) => response.arrayBuffer()),
-    fetched("grade.onnx").then((response) => response.arrayBuffer()),
-    fetched("ear.json").then((response) => response.json() as Promise<Card>),
-    fetched("readings.json").then((response) => response.json() as Promise<Reading[]>),
-  ]);
-  ear = await Ear.load(new URL("ort.wasm", self.location.href).href, graph, grades, card);
-  readings = new Map(read.map((reading) => [reading.text, reading]));
-  const noise = Float32Array.from({ length: card.audio.sample_rate * 2 }, () => 2000 * (Math.random() - 0.5));
-  await ear.hear(noise); // the first run is the slowest: not the learner's
-  await ear.grades(noise);
-  return { target: card.target, classes: card.classes, evidence: card.evidence, verdicts: card.fitness.verdicts };
+async function fetched(path: string): Promise<Response> {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  return response;
 }
 
-self.onmessage = async ({ data }: MessageEvent<Request>) => {
-  const reply = (message: Omit<Reply, "id">) => self.postMessage({ id: data.id, ...message });
-  try {
-    if ("load" in data) reply({ model: await load() } as Omit<Reply, "id">);
-    else {
-      const progress = (share: number) => reply({ progress: share } as Omit<Reply, "id">);
-      reply({ result: await score(data.sound, ear!, readings.get(data.text ?? "") ?? null, progress) } as Omit<Reply, "id">);
-    }
-  } catch (error) {
-    reply({ error: error instanceof Error ? error.message : String(error) } as Omit<Reply, "id">);
+async function read(response: Response): Promise<Card> {
+  const found = (await response.json()) as Card;
+  if (found.format !== FORMAT) throw new Error(`ear.json: format ${found.format}, this page reads ${FORMAT}`);
+  return found;
+}
+
+async function wake(): Promise<Ear> {
+  const graph = (path: string) => fetched(path).then((response) => response.arrayBuffer());
+  const [ears, grades, found] = await Promise.all([graph("ear.onnx"), graph("grade.onnx"), card, readings]);
+  const made = await Ear.load(new URL("ort.wasm", self.location.href).href, ears, grades, found);
+  const noise = Float32Array.from({ length: found.audio.sample_rate * 2 }, () => 2000 * (Math.random() - 0.5));
+  await made.listen(noise); // the first run is the slowest: not the learner's
+  return made;
+}
+
+async function answer(data: Request, progress: (share: number) => void): Promise<Model | Result | null> {
+  if ("load" in data) {
+    const { target, classes, evidence, fitness } = await card;
+    const words = (await readings).length > 0;
+    return { target, classes, evidence, words, verdicts: fitness.verdicts };
   }
+  const made = await ear;
+  if ("wake" in data) return null;
+  const reading = (await readings).find(({ text }) => text === data.text) ?? null;
+  return score(data.sound, made, reading, progress);
+}
+
+/** One after another, so that a rehearsal has ended when its take comes. */
+self.onmessage = ({ data }: MessageEvent<Request>) => {
+  const reply = (message: object) => self.postMessage({ id: data.id, ...message } as Reply);
+  last = last
+    .then(() => answer(data, (share) => reply({ progress: share })))
+    .then((found) => reply({ answer: found }))
+    .catch((error) => reply({ error: error instanceof Error ? error.message : String(error) }));
 };

@@ -46,7 +46,11 @@ export const en = {
   scoring: "Listening to your take …",
   scoringShare: (percent: string) => `Listening to your take, ${percent} done …`,
   reachedLength: "That was 30 seconds, the longest take. Here is what was heard.",
-  lostDevice: "The microphone went away while you spoke. This is what it heard before.",
+  wordsNotFound: "The words of the sentence were not found in this take. Read it once more, as it stands.",
+  wordsOfOwn: "Words can be found only in the page’s own sentences; for this text there is the sound alone.",
+  beganLate:
+    "The microphone began late, so your first word may be missing. Record again, and speak once the line moves.",
+  lostDevice: "The microphone went away while you spoke. This is what it heard before. Plug it in to record again.",
   problems: {
     denied:
       "The microphone is not allowed here. Click the symbol left of the page’s address, allow it, and press Record again; or open a recording instead.",
@@ -181,7 +185,7 @@ export const en = {
     ],
     [
       "How",
-      "A small neural network listens to your take in windows of a second or two. Your take gets a place among recordings of natives; where it cannot tell, it says so and gives no number.",
+      "A neural network compares the sounds of your take, one by one, with those of natives and of speakers of other languages. Your take gets a place among recordings of natives; where it cannot tell, it says so and gives no number.",
     ],
     [
       "What stays here",

@@ -44,7 +44,12 @@ export const fr: Texts = {
   scoring: "Écoute de votre prise …",
   scoringShare: (percent) => `Écoute de votre prise, ${percent} faits …`,
   reachedLength: "30 secondes, c’est la prise la plus longue. Voici ce qui a été entendu.",
-  lostDevice: "Le micro a disparu pendant que vous parliez. Voici ce qu’il a entendu avant.",
+  wordsNotFound: "Les mots de la phrase n’ont pas été trouvés dans cette prise. Lisez-la encore, telle quelle.",
+  wordsOfOwn:
+    "Les mots ne peuvent être trouvés que dans les phrases de cette page ; pour ce texte, il n’y a que le son.",
+  beganLate:
+    "Le micro a démarré en retard : votre premier mot manque peut-être. Recommencez, et parlez quand la ligne bouge.",
+  lostDevice: "Le micro a disparu pendant que vous parliez. Voici ce qu’il a entendu avant. Rebranchez-le pour recommencer.",
   problems: {
     denied:
       "Le micro n’est pas autorisé ici. Cliquez sur le symbole à gauche de l’adresse, autorisez-le, puis appuyez de nouveau sur Enregistrer ; ou ouvrez un enregistrement.",
@@ -180,7 +185,7 @@ export const fr: Texts = {
     ],
     [
       "Comment",
-      "Un petit réseau de neurones écoute votre prise par fenêtres d’une à deux secondes. Votre prise reçoit une place parmi des enregistrements de natifs ; là où il ne peut pas trancher, il le dit et ne donne aucun chiffre.",
+      "Un réseau de neurones compare les sons de votre prise, un à un, avec ceux de natifs et de locuteurs d’autres langues. Votre prise reçoit une place parmi des enregistrements de natifs ; là où il ne peut pas trancher, il le dit et ne donne aucun chiffre.",
     ],
     [
       "Ce qui reste ici",

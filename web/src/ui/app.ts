@@ -33,7 +33,8 @@ export class App {
   readonly engine = new WorkerEngine();
   readonly store = new TakeStore(() => void this.refreshTakes());
   readonly player = new Player((url, seconds) => this.followers.forEach((follow) => follow(url, seconds)));
-  readonly ready: Promise<Model>;
+  readonly ready: Promise<Model>; // a learner can record
+  readonly awake: Promise<void>; // and the networks can hear
   readonly followers = new Set<(url: string, seconds: number | null) => void>();
   model: Model | null = null;
   takes: Take[] = [];
@@ -45,6 +46,7 @@ export class App {
     const wished = this.settings.get("language") ?? navigator.language.slice(0, 2);
     this.language = wished === "fr" ? "fr" : "en";
     this.ready = this.engine.load().then((model) => (this.model = model));
+    this.awake = this.engine.wake();
   }
 
   get say(): Texts {

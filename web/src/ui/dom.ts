@@ -39,9 +39,11 @@ export function replace(element: Element, ...children: Child[]): void {
   element.replaceChildren(...children.filter((child): child is Node | string => Boolean(child)));
 }
 
-/** A colour of the stylesheet, for what is drawn on a canvas. */
+/** A colour of the stylesheet in the theme of now, as rgb(...), for what is drawn on a canvas. */
 export function colour(name: string): string {
-  return getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  const probe = document.getElementById("live")!; // never seen
+  probe.style.color = `var(--${name})`;
+  return getComputedStyle(probe).color;
 }
 
 /** Call `draw` now and whenever the element changes its width. */

@@ -17,11 +17,13 @@ import type { Session, Shown } from "./session";
 
 const KEPT_SECONDS = 300; // longer recordings are scored and not kept
 const LIVE_BARS = 96;
+const PAUSE_SECONDS = 0.25; // after which a take may be over
 
 export class Practise {
   readonly element: HTMLElement;
   private recorder: Recorder | null = null;
   private busy = false;
+  private failed = false; // there is no model to wait for
   private readonly reading = h("section", { class: "reading", "aria-labelledby": "read-aloud" });
   private readonly recordButton: HTMLButtonElement;
   private readonly recordLabel = h("span", { class: "record-label" });
@@ -35,6 +37,7 @@ export class Practise {
   private readonly outcome = h("section", { class: "outcome" });
   private liveLevels: number[] = [];
   private loudness: Loudness | null = null;
+  private rehearsed: "no" | "now" | "yes" = "no"; // whether the take until this pause was heard
 
   constructor(
     private readonly app: App,
@@ -116,6 +119,10 @@ export class Practise {
     if (this.recorder) return this.finish(null);
     if (this.busy) return;
     const { app, session } = this;
+    if (this.useWritten) {
+      this.useWritten();
+      this.recordButton.focus();
+    }
     const read = { sentence: session.ownText === null ? session.sentence : null, text: session.text };
     this.busy = true;
     this.app.player.stop();
@@ -132,15 +139,18 @@ export class Practise {
       });
       this.liveLevels = [];
       this.loudness = null;
+      this.rehearsed = "no";
       if (this.recorder.deviceId) void this.renderDevices(this.recorder.deviceId);
     } catch (error) {
-      if (!(error instanceof MicrophoneError)) throw error;
-      this.problem(error.problem);
+      if (error instanceof MicrophoneError) this.problem(error.problem);
+      else this.fail((error as Error).message);
     } finally {
       this.busy = false;
       this.renderRecord();
     }
   }
+
+  private useWritten: (() => void) | null = null; // what is being written is what is read next
 
   private bound: { sentence: Sentence | null; text: string | null; target: string } | null = null;
 
@@ -156,11 +166,25 @@ export class Practise {
     const { say, numbers } = this.app;
     this.liveLevels.push(samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0));
     this.drawLive();
+    this.rehearse(watch.quietSeconds);
     this.recordLabel.textContent = `${say.stop} · ${numbers.number(seconds, 0)} s`;
     if (watch.loudness !== this.loudness) {
       this.loudness = watch.loudness;
       this.meter.textContent = say.loudness[watch.loudness];
       this.meter.dataset.loudness = watch.loudness;
+    }
+  }
+
+  /** Have the engine hear the take until a pause: if it ends there, its verdict is there at once. */
+  private rehearse(quietSeconds: number): void {
+    if (this.rehearsed === "now" || !this.recorder) return;
+    if (quietSeconds < PAUSE_SECONDS) this.rehearsed = "no";
+    else if (this.rehearsed === "no") {
+      this.rehearsed = "now";
+      void asKept(this.recorder.sound())
+        .then((sound) => this.app.engine.score(sound, null))
+        .catch(() => {}) // the take itself will say so
+        .finally(() => (this.rehearsed = "yes"));
     }
   }
 
@@ -186,9 +210,9 @@ export class Practise {
     const sound = recorder.stop();
     if (!sound.channels[0].length) {
       this.renderRecord();
-      return this.problem("lost");
+      return why === "lost" ? this.problem("lost") : undefined; // stopped before anything was heard
     }
-    await this.score(sound, bound, null, why === "length" || why === "lost" ? why : null);
+    await this.score(sound, bound, null, why === "length" || why === "lost" ? why : recorder.late ? "late" : null);
   }
 
   /** Score a recording from a file. */
@@ -204,8 +228,8 @@ export class Practise {
       const bound = { sentence: null, text: null, target: model.target };
       await this.score(decoded, bound, file.name, decoded.rateStated ? null : "rate");
     } catch (error) {
-      if (!(error instanceof UnreadableError)) throw error;
-      this.warn(this.app.say.unreadable(file.name));
+      if (error instanceof UnreadableError) this.warn(this.app.say.unreadable(file.name));
+      else this.fail((error as Error).message);
     } finally {
       this.busy = false;
       this.renderRecord();
@@ -223,9 +247,9 @@ export class Practise {
     this.renderRecord();
     this.status.textContent = app.say.scoring;
     try {
-      const recording = encodeWav(sound);
       const start = performance.now();
-      const heard = fileName === null ? await decodeWav(recording) : sound; // what is kept is what is scored
+      const recording = encodeWav(sound);
+      const heard = fileName === null ? await asKept(sound) : sound;
       const result = await app.engine.score(heard, read.text, (share) => {
         if (share < 1) this.status.textContent = app.say.scoringShare(app.numbers.percent(share));
       });
@@ -280,6 +304,7 @@ export class Practise {
     const { app, session } = this;
     const { say } = app;
     const { sentence, ownText } = session;
+    this.useWritten = null;
     const locale = LOCALES[app.model?.target ?? ""] ?? "";
     const voice = localVoice(locale);
     const text = session.text ?? "";
@@ -341,7 +366,7 @@ export class Practise {
     how();
     this.app.player.stop();
     this.notice.replaceChildren();
-    const focused = document.activeElement?.id;
+    const focused = document.querySelector(":focus-visible")?.id; // after a click, Space is to record
     this.renderReading();
     if (focused) document.getElementById(focused)?.focus();
     this.renderOutcome();
@@ -388,11 +413,16 @@ export class Practise {
       "aria-label": app.say.writeLabel,
     });
     area.value = session.ownText ?? "";
-    const use = () => {
-      const text = area.value.trim().replace(/\s+/g, " ");
-      this.change(() => (text ? session.write(text) : session.choose(session.sentences[0])));
+    const close = () => {
+      this.renderReading();
       document.getElementById("write")?.focus();
     };
+    const use = () => {
+      const text = area.value.trim().replace(/\s+/g, " ");
+      this.change(() => (text ? session.write(text) : session.choose(session.sentence)));
+      document.getElementById("write")?.focus();
+    };
+    this.useWritten = use;
     this.reading.replaceChildren(
       h("h1", { id: "read-aloud", class: "eyebrow" }, app.say.writeLabel),
       area,
@@ -400,11 +430,11 @@ export class Practise {
         "div",
         { class: "reading-actions" },
         h("button", { type: "button", class: "soft filled", onclick: use }, app.say.useText),
-        h("button", { type: "button", class: "soft", onclick: () => this.renderReading() }, app.say.cancel),
+        h("button", { type: "button", class: "soft", onclick: close }, app.say.cancel),
       ),
     );
     area.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") this.renderReading();
+      if (event.key === "Escape") close();
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
         use();
@@ -430,15 +460,20 @@ export class Practise {
       this.meter.textContent = say.loudness.silent;
       this.meter.dataset.loudness = "silent";
     }
-    if (!this.busy || on) this.status.textContent = on ? say.listening : this.app.model ? "" : say.loading;
+    if (!this.busy || on) this.status.textContent = on ? say.listening : this.app.model || this.failed ? "" : say.loading;
   }
 
   /** Called when the model is there, or can't be had. */
   modelReady(failure: string | null): void {
-    if (failure !== null) this.warn(this.app.say.loadFailed(failure));
+    if (failure !== null) this.fail(failure);
     this.renderReading();
     this.renderRecord();
     this.renderOutcome();
+  }
+
+  fail(why: string): void {
+    this.failed = true;
+    this.warn(this.app.say.loadFailed(why));
   }
 
   renderOutcome(): void {
@@ -477,6 +512,11 @@ export class Practise {
       if (file) void this.openFile(file);
     });
   }
+}
+
+/** A recording as it is read back from what is kept of it: what is kept is what is scored. */
+function asKept(sound: Sound): Promise<Sound> {
+  return decodeWav(encodeWav(sound));
 }
 
 /** A text with the words between asterisks as marked ones. */

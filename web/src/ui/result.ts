@@ -5,7 +5,7 @@ import type { Evidence } from "../engine/card";
 import type { Model, Stretch } from "../engine/engine";
 import type { Measures } from "../engine/trim";
 import { change, keyOf, lines } from "../store/practice";
-import { LOCALES } from "../text/sentences";
+import { LOCALES, sentencesFor } from "../text/sentences";
 import { typeset } from "../text/texts";
 import type { App } from "./app";
 import { showCard } from "./card";
@@ -32,6 +32,7 @@ export function renderResult(app: App, shown: Shown, onward: () => void): HTMLEl
   const notes = {
     length: say.reachedLength,
     lost: say.lostDevice,
+    late: say.beganLate,
     rate: say.rateAssumed,
     long: say.tooLongToKeep,
     storage: say.storageFailed,
@@ -76,6 +77,8 @@ function listening(app: App, shown: Shown, onward: () => void): HTMLElement {
   const { say, numbers, player } = app;
   const { take, sound, url } = shown;
   const { frames, words, grade, stretches: weak } = take.result;
+  const own = sentencesFor(take.target).some(({ id }) => id === take.sentenceId);
+  const unknown = take.text !== null && !words && app.model!.words;
   const locale = LOCALES[take.target] ?? "";
   const voice = localVoice(locale);
   const [native] = (take.text !== null && app.natives[take.text]) || [];
@@ -118,13 +121,15 @@ function listening(app: App, shown: Shown, onward: () => void): HTMLElement {
   const weakWord = words && [...words].filter((word) => word.below).sort((a, b) => a.value - b.value)[0];
   const next = !grade
     ? null
-    : grade.verdict === "within"
-      ? say.next.onward
-      : weakWord
-        ? say.next.word(weakWord.text)
-        : weak.length
-          ? say.next.stretch(numbers.number(weak[0].start, 1), numbers.number(weak[0].end, 1))
-          : say.next.nothing;
+    : unknown && own
+      ? say.wordsNotFound
+      : grade.verdict === "within"
+        ? say.next.onward
+        : weakWord
+          ? say.next.word(weakWord.text)
+          : weak.length
+            ? say.next.stretch(numbers.number(weak[0].start, 1), numbers.number(weak[0].end, 1))
+            : say.next.nothing;
   return h(
     "div",
     { class: "listening" },
@@ -148,6 +153,7 @@ function listening(app: App, shown: Shown, onward: () => void): HTMLElement {
           );
         }),
       ),
+    grade && unknown && !own && h("p", { class: "small" }, say.wordsOfOwn),
     !words &&
       weak.length > 0 &&
       h(

@@ -8,8 +8,10 @@ export interface Shown {
   take: Take;
   sound: Sound;
   url: string; // of the recording, for the player
-  note: "length" | "lost" | "rate" | "long" | "storage" | null;
+  note: "length" | "lost" | "late" | "rate" | "long" | "storage" | null;
 }
+
+const FIRST = 2; // of middle length: the shortest hold hardly a second of speech, which is too little for some
 
 export class Session {
   sentences: Sentence[] = [];
@@ -19,7 +21,7 @@ export class Session {
 
   open(target: string): void {
     this.sentences = sentencesFor(target);
-    this.sentence ??= this.sentences[0] ?? null;
+    this.sentence ??= this.sentences[FIRST] ?? null;
   }
 
   /** Offer the corpus's sentences after our own. */
@@ -42,7 +44,7 @@ export class Session {
     this.choose(among[beyond < among.length ? beyond : (beyond + 1) % per]);
   }
 
-  choose(sentence: Sentence): void {
+  choose(sentence: Sentence | null): void {
     this.ownText = null;
     this.sentence = sentence;
     this.show(null);

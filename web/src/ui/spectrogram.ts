@@ -36,7 +36,7 @@ export function spectrogram(picture: Picture, say: Texts, numbers: Numbers): HTM
   return element;
 }
 
-/** The parts of a colour as the stylesheet writes it, #rrggbb. */
-function rgb(hex: string): number[] {
-  return [1, 3, 5].map((place) => Number.parseInt(hex.slice(place, place + 2), 16));
+/** The parts of a colour written as rgb(r, g, b). */
+function rgb(text: string): number[] {
+  return text.match(/\d+/g)!.map(Number);
 }
