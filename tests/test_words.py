@@ -114,7 +114,7 @@ def test_words_of_a_natives_reading_are_carried_over():
 def test_words_are_nearer_in_the_same_sounds():
     native, same, foreign = (read_aloud(FRENCH, voice) for voice in ("fr+f2", "fr", "en-us+f2"))
     itself, near, far = (np.array(align_words(take.waveform, native, frames_of)[1]) for take in (native, same, foreign))
-    assert itself.max() < 1e-5
+    assert itself.max() < 0.1  # not 0 where a step of the path lies between two words
     assert near.mean() < far.mean() - 0.1  # though the voice is another one, and the foreign one is the same
     assert len(far) == len(native.words)
 
