@@ -24,6 +24,7 @@ from accent.core.errors import InputError, Reject, printable, run
 from accent.core.outputs import output_file
 from accent.grading.grade import ELSEWHERE
 from accent.grading.reading import split_words
+from accent.grading.take import GradedWord
 from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW
 from accent.scoring.refusal import UNPROVEN
 from accent.scoring.scorer import UNSURE, Score, Scorer, Window
@@ -158,6 +159,8 @@ def print_table(scores: list[tuple[Path, Score]], scorer: Scorer, console: Conso
         if score.graded:
             for line in say_take(score):
                 console.print(f"{escape(name)}: {escape(line)}", highlight=False)
+            if any(word.native_start_s is not None for word in score.graded.words):
+                print_words(score.graded.words, console)
     print_scale(scorer, console)
     console.print(scorer.reference.fitness.sentence, highlight=False, markup=False)
 
@@ -177,6 +180,25 @@ def say_take(score: Score) -> list[str]:
     elif score.graded.words:
         lines.append("every word is within natives' range")
     return lines
+
+
+def print_words(words: list[GradedWord], console: Console) -> None:
+    """The words of a take beside a native's: when, how long, how they are graded, and how far apart they sound."""
+    table = Table("word", "take", "native", "length", "grade", "native's", "apart", box=None, pad_edge=False)
+    for word in words:
+        ours, theirs = word.end_s - word.start_s, word.native_end_s - word.native_start_s
+        cells = [
+            f"{word.start_s:.2f} to {word.end_s:.2f} s",
+            f"{word.native_start_s:.2f} to {word.native_end_s:.2f} s",
+            f"{ours / theirs:.1f} x" if theirs > 0 else "",
+            *("" if n is None else f"{n:.2f}" for n in (word.grade, word.native_grade, word.native_distance)),
+        ]
+        table.add_row(f"[red]{escape(word.text)}[/]" if word.below else escape(word.text), *cells)
+    console.print(table)
+    console.print(
+        "length: of the take's word, times the native's. apart: distance of the sounds, 0 the same, 1 unlike.",
+        highlight=False,
+    )
 
 
 def print_scale(scorer: Scorer, console: Console) -> None:
@@ -217,6 +239,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("models"), help="folder of the model (default: models)")
     parser.add_argument("--target", default="", metavar="CLASS", help="class to grade for (default: score.target)")
     parser.add_argument("--text", default="", help="what was spoken in the one take, for a grade word by word")
+    parser.add_argument("--native", type=Path, metavar="FILE", help="a native's reading of --text, to set words beside")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     parser.add_argument("--plot", type=Path, metavar="OUT.png", help="draw the one take: spectrogram, timeline, why")
     args = parser.parse_args()
@@ -228,6 +251,10 @@ def main() -> None:
         if len(takes) != 1:
             raise InputError(f"--text is that of a single take, and these are {len(takes)}. Name one file")
         split_words(args.text)  # raises where there is no letter in it
+    if args.native and not args.text:
+        raise InputError("--native: without the words that both say nothing can be compared. Give --text too")
+    if args.native and not args.native.is_file():
+        raise InputError(f"--native: {args.native}: no such file")
     scorer = Scorer.load(args.model, target=args.target)
     if args.text and not scorer.grades:
         raise InputError(f"--text: this model has no bank of natives for {scorer.target_name!r}. Run 'dvc repro bank'")
@@ -242,7 +269,7 @@ def main() -> None:
     for path in takes:
         try:
             with tqdm(desc=printable(path.name), unit="s", unit_scale=True, delay=2, leave=False) as bar:
-                score = scorer.score(path, bar.update, args.text)
+                score = scorer.score(path, bar.update, args.text, args.native)
         except (Reject, OSError) as error:
             failed += 1
             reason = str(error.strerror or error) if isinstance(error, OSError) else str(error)

@@ -1,11 +1,13 @@
 """The grade: its speed for a warm take of 5 s on one core, and English accents by folds of speakers.
 
     python -m benchmarks.grade speed [MODEL]
-    python -m benchmarks.grade accents WAVEFORMS
+    python -m benchmarks.grade accents WAVEFORMS [MODEL [TEACHER]]
 
 The second takes the waveforms of the pre-training (`pretraining/data/waveforms`) and grades every English clip that
 states its speaker and accent: natives by banks without the speakers of their fold, the others by the bank of all folds
-in turn. Banks of other languages are the shipped ones.
+in turn. Banks of other languages are the shipped ones. Beside it the classifier's probability of English, and, with a
+folder of the teacher's weights, the grade by its 4th layer in float and 30 s of context, whose bank of other languages
+has three clips of every other locale of WAVEFORMS.
 """
 
 import sys
@@ -17,18 +19,22 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from accent.audio.waveform import SAMPLE_RATE, read_recording
-from accent.core.parts import read_index
+from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE, read_recording
+from accent.core.parts import Parts, read_index
 from accent.evaluation.intervals import say_interval, speaker_intervals
 from accent.evaluation.metrics import auc
-from accent.grading.build import hear_clips
+from accent.grading.build import STEP, hear_clips, unit_projection
 from accent.grading.grade import Bank, thinned
 from accent.grading.grader import Grader
 from accent.grading.store import load_ear, load_shipped
-from accent.pretraining.banks import UNKNOWN, NativesFilter, is_native, other_side
+from accent.pretraining.banks import UNKNOWN, NativesFilter, is_native, other_side, said_by
+from accent.pretraining.teacher import TeachParams, load_teacher
+from accent.scoring.scorer import Scorer
 
 ENCODER = Path("models/encoder")
 FOLDS, FRAMES_OF_CLIP, REPEATS, SECONDS = 4, 40, 20, 5
+TEACH = {"layers": (4,), "context_seconds": 30, "batch_size": 1}
+TEACHER_CLIPS, TEACHER_FRAMES = 3, 60  # of every other locale; of each clip
 NATIVE = NativesFilter(
     accents=(
         *("United States English", "England English", "Canadian English", "Australian English"),
@@ -54,33 +60,66 @@ def speed(model: Path) -> None:
     print(f"grade of a warm take of {SECONDS} s: {1e3 * np.median(wall):.0f} ms, {1e3 * np.median(cpu):.0f} ms of CPU")
 
 
-def accents(waveforms: Path) -> None:
+def accents(waveforms: Path, model: Path, teacher: str) -> None:
     torch.set_num_threads(1)
     index = read_index(waveforms)
     english = index[(index["label"] == "en") & (index["accents"] != "")]
     english = english[~english["client_id"].str.startswith(UNKNOWN)].reset_index(drop=True)
-    native = is_native(english, "en", NATIVE)
+    native, speakers = is_native(english, "en", NATIVE), english["client_id"].to_numpy()
     ear, _ = load_ear(ENCODER)
     others = other_side(load_shipped(ENCODER), "en")
-    heard = hear_clips(waveforms, ear, english)
-    grades = grade_by_folds(heard, native, english["client_id"].to_numpy(), others)
-
-    def metric(rows: np.ndarray) -> dict[str, float]:
-        return {"auc": auc(native[rows], grades[rows])}
-
-    bounds = speaker_intervals(metric, english["client_id"], native, 500, 1)["auc"]
-    print(f"natives against others, by clip: {metric(np.arange(len(native)))['auc']:.3f} {say_interval(bounds)}")
-    table = english.assign(native=native, grade=grades)
-    speakers = table.groupby("client_id").agg(native=("native", "first"), grade=("grade", "mean"))
-    area = auc(speakers["native"].to_numpy(), speakers["grade"].to_numpy())
-    print(f"by speaker: {area:.3f}, {speakers['native'].sum()} natives, {(~speakers['native']).sum()} others")
-    spread = table.loc[native, "grade"].std()
-    table["z"] = (table["grade"] - table.loc[native, "grade"].mean()) / spread
+    grades = grade_by_folds(hear_clips(waveforms, ear, english), native, speakers, others)
+    clips, scorer = Parts(waveforms, english), Scorer.load(model, grades=False)
+    scored = [scorer.score(clips[row] / np.float32(FULL_SCALE)) for row in range(len(english))]
+    found = {"grade": grades, "classifier": np.array([score.probabilities["english"] for score in scored])}
+    if teacher:
+        found["teacher"] = grade_by_teacher(teacher, waveforms, index, english, native)
+    neither = native | ~english["accents"].str.contains("|".join(NATIVE.accents)).to_numpy()
+    for name, values in found.items():
+        say_areas(name, values, native, speakers)
+        say_areas(
+            f"{name}, without others who state one of the natives' accents too",
+            *(of[neither] for of in (values, native, speakers)),
+        )
+    spread = grades[native].std(ddof=1)
+    table = english.assign(native=native, z=(grades - grades[native].mean()) / spread)
     for accent, rows in sorted(table.groupby("accents"), key=lambda pair: -len(pair[1])):
         by_speaker = rows.groupby("client_id")["z"].mean()
         error = 1.96 * by_speaker.std(ddof=1) / np.sqrt(len(by_speaker)) if len(by_speaker) > 2 else np.nan
         kind = "native" if rows["native"].iloc[0] else "other"
         print(f"| {accent} | {kind} | {len(rows)} | {len(by_speaker)} | {by_speaker.mean():+.2f} ± {error:.2f} |")
+
+
+def say_areas(name: str, values: np.ndarray, native: np.ndarray, speakers: np.ndarray) -> None:
+    """Print the ROC AUC of natives against others, by clip and by speaker."""
+
+    def metric(rows: np.ndarray) -> dict[str, float]:
+        return {"auc": auc(native[rows], values[rows])}
+
+    bounds = speaker_intervals(metric, pd.Series(speakers), native, 500, 1)["auc"]
+    whole = metric(np.arange(len(native)))["auc"]
+    means = pd.DataFrame({"native": native, "value": values}).groupby(speakers).mean()
+    area = auc(means["native"].to_numpy() > 0.5, means["value"].to_numpy())
+    print(f"{name}: by clip {whole:.3f} {say_interval(bounds)}; by speaker {area:.3f}; {len(native)} clips")
+
+
+def grade_by_teacher(
+    weights: str, waveforms: Path, index: pd.DataFrame, english: pd.DataFrame, native: np.ndarray
+) -> np.ndarray:
+    """The same by all dimensions of the teacher's 4th layer."""
+    teacher = load_teacher(TeachParams(teacher=weights, **TEACH), "cpu")
+    foreign = index[index["label"] != "en"].groupby("label").head(TEACHER_CLIPS)
+
+    def hear_all(rows: pd.DataFrame) -> list[Tensor]:
+        parts = Parts(waveforms, rows)
+        return [said_by(teacher, parts[row])[::STEP].float() for row in range(len(rows))]
+
+    heard, others = hear_all(english), torch.cat([thinned(clip, TEACHER_FRAMES) for clip in hear_all(foreign)])
+    of_natives = [thinned(clip, FRAMES_OF_CLIP) for clip, known in zip(heard, native, strict=True) if known]
+    weight, bias = unit_projection(torch.cat([*of_natives, others]), others.shape[1])
+    heard = [torch.nn.functional.normalize(clip @ weight.T + bias, dim=1) for clip in heard]
+    bank = Bank(torch.nn.functional.normalize(others @ weight.T + bias, dim=1))
+    return grade_by_folds(heard, native, english["client_id"].to_numpy(), bank)
 
 
 def grade_by_folds(heard: list[Tensor], native: np.ndarray, speakers: np.ndarray, others: Bank) -> np.ndarray:
@@ -104,4 +143,5 @@ if __name__ == "__main__":
     if what == "speed":
         speed(Path(arguments[0] if arguments else "models"))
     else:
-        accents(Path(arguments[0]))
+        waveforms, model, teacher = (*arguments, *("", "models", "")[len(arguments) :])
+        accents(Path(waveforms), Path(model), teacher)

@@ -11,8 +11,13 @@ import safetensors.torch
 import torch
 from torch.nn.functional import normalize
 
+from accent.audio.waveform import AudioParams, decode_clip
 from accent.core.errors import InputError
-from accent.grading.build import draw_balanced, leave_speaker_out, make_natives
+from accent.corpus.common_voice import ClassFilter
+from accent.evaluation.metrics import auc
+from accent.grading import banks
+from accent.grading.banks import BankParams, build_pools
+from accent.grading.build import draw_balanced, hear, leave_speaker_out, make_natives
 from accent.grading.encoder import Ear, encode, speech_places
 from accent.grading.grade import (
     BELOW,
@@ -28,10 +33,50 @@ from accent.grading.grade import (
     smooth,
 )
 from accent.grading.grader import Grader, Pools, save_bank
-from accent.grading.store import BANKS, CARD, WEIGHTS, load_ear, load_shipped, pack_ear, save_shipped
-from tests.helpers import ROOT
+from accent.grading.reading import read_aloud
+from accent.grading.store import BANKS, CARD, WEIGHTS, Shipped, load_ear, load_shipped, pack_ear, save_shipped
+from tests.helpers import ROOT, sample_clips
 
 ENCODER = ROOT / "models" / "encoder"
+AUDIO = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.3, max_seconds=30)
+LOCALES = {"fr": "fr", "en": "en"}
+TEXT = "Les enfants ont mangé une pomme, et le chat dort dans le jardin."
+
+
+@pytest.fixture(scope="module")
+def ear() -> Ear:
+    return load_ear(ENCODER)[0]
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Shipped:
+    return load_shipped(ENCODER)
+
+
+@pytest.fixture(scope="module")
+def sides(shipped) -> tuple[Bank, Bank]:
+    """The shipped banks for French: natives, and every third frame of all other languages."""
+    pools = Pools({name: bank.frames for name, bank in shipped.natives.items()}, shipped.others, shipped.locale_numbers)
+    natives, others = pools.sides("fr", LOCALES, shipped.locales)
+    return natives, Bank(others.frames[::3])
+
+
+@pytest.fixture(scope="module")
+def natives_grades(shipped, sides) -> list[np.ndarray]:
+    """The frames' grades of 20 French natives' takes, by banks without their speaker."""
+    bank = shipped.natives["fr"]
+    return leave_speaker_out(bank._replace(takes=bank.takes[:20]), sides[1])
+
+
+@pytest.fixture(scope="module")
+def graded(ear, sides) -> dict[str, list[tuple[np.ndarray, np.ndarray]]]:
+    """Four waveforms of each locale of the sample, and their frames' grades."""
+    found = {}
+    for locale in LOCALES:
+        paths = sample_clips(locale)
+        waveforms = [decode_clip(path, AUDIO)[0] for path in paths[:: len(paths) // 4][:4]]
+        found[locale] = [(waveform, frame_grades(hear(ear, waveform), *sides).numpy()) for waveform in waveforms]
+    return found
 
 
 def some_frames(count: int, shift: float, seed: int = 0) -> torch.Tensor:
@@ -45,6 +90,79 @@ def test_exchanged_banks_turn_a_grade_round_and_the_order_of_frames_is_nothing()
     assert torch.allclose(frame_grades(frames, others, natives), -grades)
     order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(1))
     assert torch.allclose(frame_grades(frames[order], natives, others), grades[order], atol=1e-6)
+
+
+def test_banks_of_shuffled_labels_are_noise(shipped, sides, natives_grades):
+    """20 takes each of French and English natives, whose speakers the true banks do without."""
+    natives, english = shipped.natives["fr"].takes[:20], shipped.natives["en"]
+    french = np.repeat([True, False], 20)
+
+    def area(grades: list[np.ndarray]) -> float:
+        return auc(french, np.array([frames.mean() for frames in grades]))
+
+    true = list(natives_grades)
+    for take in english.takes[:20]:
+        rest = torch.cat([shipped.others, english.frames[english.speakers != take.speaker]])[::3]
+        true.append(frame_grades(take.frames, sides[0], Bank(rest)).numpy())
+    assert area(true) > 0.95
+    assert area([-grades for grades in true]) < 0.05  # which is what exchanged banks give
+
+    frames = torch.cat([side.frames for side in sides])
+    areas = []
+    for seed in range(6):
+        order = torch.randperm(len(frames), generator=torch.Generator().manual_seed(seed))
+        mixed = [Bank(frames[half]) for half in order[:4000].split(2000)]
+        takes = (*natives, *english.takes[:20])
+        areas.append(area([frame_grades(take.frames, *mixed).numpy() for take in takes]))
+    assert 0.35 < np.mean(areas) < 0.65
+    assert max(areas) < 0.8
+
+
+@pytest.mark.parametrize("variant", ["", "+f2"])
+def test_a_voice_with_the_sounds_of_another_language_is_graded_below_itself(ear, sides, variant):
+    """espeak-ng: a check of the direction only."""
+    french, english, german = (
+        frame_grades(hear(ear, read_aloud(TEXT, voice + variant).waveform), *sides).mean()
+        for voice in ("fr", "en-us", "de")
+    )
+    assert french > max(english, german)
+
+
+def test_pieces_in_another_order_hardly_move_a_grade(ear, sides, graded):
+    """Half seconds of clips of 2 s, cut anywhere: less than from French to English clips by far."""
+    french, english = (np.mean([grades.mean() for _, grades in clips]) for clips in graded.values())
+    rng = np.random.default_rng(0)
+    moved = []
+    for waveform, before in graded["fr"]:
+        pieces = np.array_split(waveform, len(waveform) // 8000)
+        mixed = np.concatenate([pieces[place] for place in rng.permutation(len(pieces))])
+        moved.append(float(frame_grades(hear(ear, mixed), *sides).mean()) - before.mean())
+    assert abs(np.mean(moved)) < 0.4 * (french - english)
+
+
+def test_another_language_is_never_graded_as_natives_are(shipped, natives_grades, graded):
+    speakers = [take.speaker for take in shipped.natives["fr"].takes[:20]]
+    reference = fit_reference(natives_grades, speakers, 2)
+    for _, values in graded["en"]:
+        assert judge(values, "french", reference).verdict(likely=False) in (ELSEWHERE, NEAR)
+    assert any(judge(values, "french", reference).verdict() == WITHIN for _, values in graded["fr"])
+
+
+def test_a_class_of_one_speaker_has_no_target(monkeypatch, shipped):
+    monkeypatch.setattr(
+        banks, "hear_clips", lambda folder, ear, rows: [shipped.others[row::40][:50] for row in range(len(rows))]
+    )
+    speakers = ["a", "a", "b", "c"]
+    clips = pd.DataFrame({"clip_id": list("wxyz"), "client_id": speakers, "split": "train"})
+    clips["label"] = ["german", "german", "dutch", "dutch"]
+    classes = {"german": ClassFilter(locale="de"), "dutch": ClassFilter(locale="nl")}
+    params = BankParams(clips=4, frames=100, takes=4, seed=1)
+    _, made = build_pools(None, clips, classes, None, shipped, params)
+    assert made["without"] == {
+        "german": "clips of 1 speaker are in the training split, 2 are needed",
+        "dutch": "2 takes of natives, at least 10 are needed",
+    }
+    assert made["targets"] == {}
 
 
 def test_smoothing_knows_pauses():
@@ -127,10 +245,9 @@ def test_a_take_is_graded_without_its_speaker():
     assert leave_speaker_out(make_natives([own], ["a"], 80, 2), others) == []
 
 
-def test_the_shipped_ear_is_small_and_what_its_card_says():
+def test_the_shipped_ear_is_small_and_what_its_card_says(ear, shipped):
     assert sum(path.stat().st_size for path in ENCODER.iterdir()) < 24e6
-    ear, card = load_ear(ENCODER)
-    shipped = load_shipped(ENCODER)
+    _, card = load_ear(ENCODER)
     assert set(shipped.natives) == {"fr", "en"}
     assert not {"fr", "en"} & set(shipped.locales)
     assert card.licence == "MIT"
@@ -237,9 +354,7 @@ def test_natives_of_no_class_are_others_and_a_language_is_not_its_own_other():
     assert len(others.frames) == 6 + 8
 
 
-def test_an_ear_comes_back_as_it_was_saved(tmp_path):
-    ear, _ = load_ear(ENCODER)
-    shipped = load_shipped(ENCODER)
+def test_an_ear_comes_back_as_it_was_saved(tmp_path, ear, shipped):
     card = json.loads((ENCODER / CARD).read_text())
     made = {
         name: value

@@ -20,7 +20,7 @@ from accent.audio.waveform import read_recording
 from accent.core.errors import InputError, Reject
 from accent.grading.reading import read_aloud
 from accent.network.typicality import Typicality
-from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table
+from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table, print_words
 from accent.scoring.reference import Fitness
 from accent.scoring.refusal import Refusal
 from accent.scoring.scorer import Score, Scorer, Window, merge_measures, say_verdict
@@ -239,9 +239,29 @@ def test_a_take_has_a_grade_its_moments_and_its_words(grading, monkeypatch):
     starts = np.array([moment.start_s for moment in score.heard.timeline])
     assert np.diff(starts).min() == pytest.approx(0.1)
     assert len(starts) > 20
+    assert score.as_dict()["words"][0]["native_start_s"] is None
     other = grading.score(take, text="Bonjour " * 60)
     assert "words left out: text of 420 letters" in other.warnings[0]
     assert other.heard.words == []
+
+    beside = grading.score(take, text=text, native=np.concatenate([np.zeros(RATE, np.float32), take]))
+    words = pd.DataFrame(beside.as_dict()["words"])  # medians: the silence moves the frames by a part of one
+    assert words["native_distance"].median() < 0.4
+    assert (words["native_start_s"] - words["start_s"]).median() == pytest.approx(1, abs=0.05)
+    assert (words["native_grade"] - words["grade"]).abs().median() < 0.05
+    assert (words["start_s"] - [word.start_s for word in score.heard.words]).abs().median() < 0.05
+    table = io.StringIO()
+    print_words(beside.heard.words, Console(file=table, width=80))
+    assert max(map(len, table.getvalue().splitlines())) <= 80
+    for native, why in {
+        "silent": (np.zeros(3 * RATE, np.float32), "native's reading: no speech"),
+        "another text": (read_aloud("Bonjour.", "fr").waveform / np.float32(32768), "native's reading: "),
+        "no recording": (b"%PDF-1.7\n" * 99, "native's reading: not audio"),
+        "too long": (np.tile(take, 14), "native's reading: longer than 30 s"),
+    }.values():
+        found = grading.score(take, text=text, native=native)
+        assert any(warning.startswith(f"words left out: {why}") for warning in found.warnings)
+        assert found.heard.words == []
 
 
 def test_a_refused_take_has_no_grade_anywhere(grading):
@@ -261,6 +281,10 @@ def test_what_is_wrong_with_the_question_is_one_line(trained):
     assert "no letters in it" in done.stderr
     done = command(*sample_clips("fr")[:2], *model, "--text", "Bonjour", ok=False)
     assert done.stderr == "error: --text is that of a single take, and these are 2. Name one file\n"
+    done = command(take, *model, "--native", take, ok=False)
+    assert done.stderr.startswith("error: --native: without the words that both say")
+    done = command(take, *model, "--native", "absent.wav", "--text", "Bonjour", ok=False)
+    assert done.stderr == "error: --native: absent.wav: no such file\n"
     (line,) = json_lines(command(take, *model, "--target", "english", "--json"))
     assert line["target"] == "english"
     assert line["probability_low"] is None

@@ -12,7 +12,7 @@ from accent.core.errors import InputError
 from accent.grading.encoder import encode
 from accent.grading.reading import Reading, Word, read_aloud
 from accent.grading.store import load_ear
-from accent.grading.words import carry_words, find_words
+from accent.grading.words import align_words, carry_words, find_words
 from tests.helpers import ROOT, SAMPLE
 
 AUDIO = AudioParams(silence_db=40, margin_seconds=0.05, min_seconds=0.3, max_seconds=30)
@@ -110,6 +110,14 @@ def test_words_of_a_natives_reading_are_carried_over():
     found = carry_words(take.waveform, native, frames_of)
     errors = [abs(word.start - true.start) for word, true in zip(found, take.words, strict=True)]
     assert np.median(errors) < 0.03
+
+
+def test_words_are_nearer_in_the_same_sounds():
+    native, same, foreign = (read_aloud(FRENCH, voice) for voice in ("fr+f2", "fr", "en-us+f2"))
+    itself, near, far = (np.array(align_words(take.waveform, native, frames_of)[1]) for take in (native, same, foreign))
+    assert itself.max() < 0.1  # not 0 where a step of the path lies between two words
+    assert near.mean() < far.mean() - 0.1  # though the voice is another one, and the foreign one is the same
+    assert len(far) == len(native.words)
 
 
 def test_words_that_espeak_takes_together_share_their_time():

@@ -4,25 +4,25 @@ Its rows have `synthetic` in Common Voice's column `segment`, by which the split
 """
 
 import csv
-import io
 import random
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+from xml.sax.saxutils import escape
 
+import numpy as np
 import pyarrow.compute as pc
-import soundfile as sf
 from joblib import delayed
 from tqdm import tqdm
 
 from accent.audio.reencode import mp3
-from accent.core.errors import InputError
+from accent.audio.waveform import FULL_SCALE
+from accent.core.errors import UNPRINTABLE, InputError
 from accent.core.parallel import in_parallel
 from accent.corpus.common_voice import COLUMNS, SYNTHETIC, TSV
+from accent.corpus.espeak import NAME, list_voices, speak
 from accent.corpus.recordings import read_clips
 
-COMMAND = "espeak-ng"
 PITCHES, WORDS_PER_MINUTE = (10, 95), (120, 200)  # espeak-ng's scale of 0 to 99, of which the ends are caricatures
 KBPS = 64  # as most clips of the corpus
 
@@ -43,53 +43,41 @@ def sentences_of(clips: Path) -> dict[str, list[str]]:
     return {locale: sorted(set(texts)) for locale, texts in rows.groupby("locale")["sentence"]}
 
 
-def list_voices(of: str) -> list[str]:
-    """The files of espeak-ng's own voices for a language, or, for "variant", of its variants; without their folders.
-
-    Voices of MBROLA, which are recordings of others and seldom installed, are left out.
-    """
-    try:
-        done = subprocess.run([COMMAND, f"--voices={of}"], capture_output=True, text=True, check=True)
-    except FileNotFoundError:
-        raise InputError(f"{COMMAND}: no such command. Install it, for example with 'apt install espeak-ng'") from None
-    # Pty Language Age/Gender VoiceName File (Other Languages); a file with a space in its name cannot be asked for.
-    lines = [line.split() for line in done.stdout.splitlines()[1:]]
-    files = [cells[4] for cells in lines if len(cells) == 5 or cells[5].startswith("(")]
-    return sorted({file.split("/")[-1] for file in files if not file.startswith("mb/")})
-
-
 def draw_voices(languages: list[str], variants: list[str], rng: random.Random) -> Iterator[Voice]:
     """One voice after the other, each with all its properties drawn."""
     while True:
         yield Voice(rng.choice(languages), rng.choice(variants), rng.randint(*PITCHES), rng.randint(*WORDS_PER_MINUTE))
 
 
-def speak(sentence: str, voice: Voice) -> bytes:
+def record(sentence: str, voice: Voice) -> bytes:
     """An MP3 file of a sentence."""
-    options = ["-v", f"{voice.language}+{voice.variant}", "-p", str(voice.pitch), "-s", str(voice.pace), "--stdout"]
-    done = subprocess.run([COMMAND, *options], input=sentence.encode(), capture_output=True, check=True)
-    waveform, rate = sf.read(io.BytesIO(done.stdout), dtype="float32")
-    return mp3(waveform, rate, KBPS)
+    spoken = speak(
+        f"<speak>{escape(UNPRINTABLE.sub(' ', sentence))}</speak>",
+        f"{voice.language}+{voice.variant}",
+        voice.pace,
+        voice.pitch,
+    )
+    return mp3(spoken.samples / np.float32(FULL_SCALE), spoken.rate, KBPS)
 
 
 def write_locale(folder: Path, locale: str, sentences: list[str], count: int, seed: int) -> None:
     """A locale's folder of `count` clips, whose sentences are drawn before any comes twice."""
     languages, variants = list_voices(locale), list_voices("variant")
     if not languages:
-        raise InputError(f"{COMMAND}: no voice for locale {locale}. 'espeak-ng --voices' lists them")
+        raise InputError(f"{NAME}: no voice for locale {locale}. 'espeak-ng --voices' lists them")
     rng = random.Random(f"{seed}:{locale}")
     texts = [text for _ in range(-(-count // len(sentences))) for text in rng.sample(sentences, len(sentences))][:count]
     voices = draw_voices(languages, variants, rng)
     jobs = [(text, next(voices)) for text in texts]
     (folder / "clips").mkdir(parents=True)
-    recordings = in_parallel([delayed(speak)(*job) for job in jobs])
+    recordings = in_parallel([delayed(record)(*job) for job in jobs])
     rows = []
     for number, ((text, voice), audio) in enumerate(
         zip(jobs, tqdm(recordings, total=count, unit="clip", desc=locale, mininterval=1), strict=True)
     ):
         name = f"synthetic_{locale}_{number:06d}.mp3"
         (folder / "clips" / name).write_bytes(audio)
-        speaker = f"{COMMAND} {voice.language} {voice.variant} {voice.pitch}"
+        speaker = f"{NAME} {voice.language} {voice.variant} {voice.pitch}"
         row = {"client_id": speaker, "path": name, "sentence": text, "locale": locale, "segment": SYNTHETIC}
         rows.append({"up_votes": 0, "down_votes": 0} | row)
     with open(folder / TSV, "w", newline="", encoding="utf-8") as file:

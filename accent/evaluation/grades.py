@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import librosa
 import numpy as np
 import pandas as pd
+import soxr
 from pydantic import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
@@ -24,12 +24,25 @@ from accent.grading.grader import Grader
 
 HALVES_S = (0.5, 1.0, 2.0, 4.0)  # of speech in each of the two parts that are compared
 MIN_PAIRS = 10
-# In the range of a voice's own day, and no change of accent.
-SHIFTS: dict[str, Callable] = {
-    f"pitch_{name}_2_semitones": lambda waveform, rate, rng, steps=steps: wav(
-        librosa.effects.pitch_shift(waveform, sr=rate, n_steps=steps), rate
-    )
-    for name, steps in (("up", 2), ("down", -2))
+PIECE_SECONDS = 0.5
+
+
+def in_another_order(waveform: np.ndarray, rate: int, rng: np.random.Generator) -> np.ndarray:
+    """The waveform's half seconds in a random order."""
+    pieces = np.array_split(waveform, max(round(len(waveform) / rate / PIECE_SECONDS), 1))
+    return np.concatenate([pieces[place] for place in rng.permutation(len(pieces))])
+
+
+# No change of accent. The shifts of pitch are in the range of a voice's own day; by resampling, which changes the pace
+# too, since a phase vocoder blurs: two semitones up and down again move a grade almost as far as one of the two.
+SAME_ACCENT: dict[str, Callable] = {
+    **{
+        f"{name}_2_semitones": lambda waveform, rate, rng, factor=factor: wav(
+            soxr.resample(waveform, rate * factor, rate), rate
+        )
+        for name, factor in (("up", 2 ** (2 / 12)), ("down", 2 ** (-2 / 12)))
+    },
+    "half_seconds_in_another_order": lambda waveform, rate, rng: wav(in_another_order(waveform, rate, rng), rate),
 }
 
 
@@ -123,12 +136,12 @@ def channel_shifts(clips: pd.DataFrame, grader: Grader, target: str, audio: Audi
             values = np.zeros(0)
         return (float(values.mean()), len(values) * FRAME_SECONDS) if len(values) else (np.nan, 1.0)
 
-    moved: dict[str, list[float]] = {name: [] for name in (*CHANGES, *SHIFTS)}
+    moved: dict[str, list[float]] = {name: [] for name in (*CHANGES, *SAME_ACCENT)}
     for clip_id, recording in tqdm(list(clips[["clip_id", "audio"]].itertuples(index=False)), desc="channels"):
         waveform, rate = decoded(recording)
         before, seconds = grade(recording)
         rng = np.random.default_rng(seeded_hash(seed, clip_id))
-        for name, change in (CHANGES | SHIFTS).items():
+        for name, change in (CHANGES | SAME_ACCENT).items():
             after, _ = grade(change(waveform, rate, rng))
             moved[name].append((after - before) / reference.sd(seconds))
     found = {}

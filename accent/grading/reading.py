@@ -1,12 +1,8 @@
-"""A text read aloud by espeak-ng, with the times of its words: every word gets an SSML mark (`accent.grading.espeak`).
+"""A text read aloud by espeak-ng, with the times of its words: every word gets an SSML mark.
 
 Marks do not change how a sentence is pronounced.
 """
 
-import ctypes.util
-import json
-import subprocess
-import sys
 from typing import NamedTuple
 from xml.sax.saxutils import escape
 
@@ -15,12 +11,9 @@ import soxr
 
 from accent.audio.waveform import SAMPLE_RATE
 from accent.core.errors import UNPRINTABLE, InputError
-from accent.grading import espeak
+from accent.corpus.espeak import NAME, USUAL_WORDS_PER_MINUTE, speak
 
-LIBRARY = "espeak-ng"
 WORDS_PER_MINUTE = range(80, 451)  # what espeak-ng can do
-USUAL_WORDS_PER_MINUTE = 175
-INSTALL = f"Install {LIBRARY}, for example with 'apt install {LIBRARY}'"
 
 
 class Word(NamedTuple):
@@ -61,12 +54,13 @@ def read_aloud(text: str, language: str, words_per_minute: int = USUAL_WORDS_PER
     """
     parts = split_words(text)
     marked = " ".join(f'<mark name="{number}"/>{escape(part)}' for number, part in enumerate(parts))
-    samples, marks, rate = _speak(f"<speak>{marked}</speak>", language, words_per_minute)
+    samples, rate, marks = speak(f"<speak>{marked}</speak>", language, words_per_minute)
     if not len(samples) or not samples.any():
-        raise InputError(f"text {text!r}: voice {language!r} of {LIBRARY} cannot read it. Give its language's voice")
+        raise InputError(f"text {text!r}: voice {language!r} of {NAME} cannot read it. Give its language's voice")
     # espeak-ng takes some words together, "of the" for one: the mark of the second then stands where the third begins.
     # Within such a group time goes by letters.
     letters = np.cumsum([0] + [count_letters(part) for part in parts])
+    marks = {int(number): at for number, at in marks.items()}
     known = {len(parts): len(samples)} | {n: at for n, at in marks.items() if marks.get(n + 1) != at} | {0: 0}
     numbers = sorted(known)
     times = np.interp(letters, letters[numbers], [known[number] / rate for number in numbers])
@@ -78,20 +72,3 @@ def _bare(part: str) -> str:
     """A word without what is no letter and no digit at its ends."""
     inside = [place for place, character in enumerate(part) if character.isalnum()]
     return part[inside[0] : inside[-1] + 1]
-
-
-def _speak(ssml: str, voice: str, words_per_minute: int) -> tuple[np.ndarray, dict[int, int], int]:
-    """The samples (int16) of an SSML text, at which of them each mark was reached, and the sample rate."""
-    library = ctypes.util.find_library(LIBRARY)
-    if library is None:
-        raise InputError(f"{LIBRARY}: no such library, so the times of words are not known. {INSTALL}")
-    command = [sys.executable, "-I", espeak.__file__, library, voice, str(words_per_minute)]
-    done = subprocess.run(command, input=ssml.encode(), capture_output=True)
-    if done.returncode == espeak.NO_VOICE:
-        raise InputError(f"{LIBRARY}: no voice {voice!r}. '{LIBRARY} --voices' lists them")
-    if done.returncode:
-        raise InputError(f"{library}: cannot speak (exit {done.returncode}), its voices may be missing. {INSTALL}")
-    card, samples = done.stdout.split(b"\n", 1)
-    told = json.loads(card)
-    marks = {int(number): sample for number, sample in told["marks"].items()}
-    return np.frombuffer(samples, np.int16), marks, told["rate"]

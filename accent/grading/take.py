@@ -8,8 +8,8 @@ from accent.core.errors import InputError
 from accent.grading.encoder import FRAME_SECONDS
 from accent.grading.grade import Grade, Reference, Stretch, judge, least_native, smooth
 from accent.grading.grader import Grader, Heard
-from accent.grading.reading import Word
-from accent.grading.words import find_words
+from accent.grading.reading import Reading, Word
+from accent.grading.words import align_words, find_words
 
 MOMENT_SECONDS = 0.1  # of the timeline
 STRETCHES = 3
@@ -24,13 +24,21 @@ class Moment(NamedTuple):
 
 
 class GradedWord(NamedTuple):
-    """A word of the text, where it was spoken, and its grade: below 95% of natives' for so short a stretch, or not."""
+    """A word of the text, where it was spoken, and its grade: below 95% of natives' for so short a stretch, or not.
+
+    With a native's reading of the text, the same word in it, and how far apart the sounds of the two are: 0 the same,
+    1 unlike each other.
+    """
 
     text: str
     start_s: float
     end_s: float
     grade: float | None  # None where no frame of speech is in it
     below: bool
+    native_start_s: float | None = None
+    native_end_s: float | None = None
+    native_grade: float | None = None
+    native_distance: float | None = None
 
 
 class TakeGrade(NamedTuple):
@@ -87,15 +95,35 @@ def grade_words(piece: GradedPiece, words: list[Word], reference: Reference) -> 
     return found
 
 
+class Spoken(NamedTuple):
+    """A recording of the text in one piece: its waveform (int16, mono, 16 kHz), and how it is graded."""
+
+    waveform: np.ndarray
+    piece: GradedPiece
+
+
 def find_graded_words(
-    grader: Grader, target: str, waveform: np.ndarray, piece: GradedPiece, text: str
+    grader: Grader, target: str, take: Spoken, text: str, native: Spoken | None = None
 ) -> list[GradedWord]:
-    """The words of `text` in a piece, aligned with a reading by espeak-ng in the target's language.
+    """The words of `text` in a take, aligned with a reading by espeak-ng in the target's language, or by a native.
 
     Raises `InputError` where espeak-ng is absent, knows no such language, or the text is not that of the take.
     """
-    locale = grader.card.locales[target]
+    locale, reference = grader.card.locales[target], grader.reference(target)
     if not locale:
         raise InputError(f"text: class {target!r} is of any language, so nobody can read it. Choose another --target")
-    words = find_words(waveform, text, VOICES.get(locale, locale.lower()), grader.frames)
-    return grade_words(piece, words, grader.reference(target))
+    voice = VOICES.get(locale, locale.lower())
+    if native is None:
+        return grade_words(take.piece, find_words(take.waveform, text, voice, grader.frames), reference)
+    try:
+        theirs = find_words(native.waveform, text, voice, grader.frames)
+    except InputError as error:
+        raise InputError(f"native's reading: {error}") from None
+    words, distances = align_words(take.waveform, Reading(native.waveform, theirs), grader.frames)
+    pairs = zip(grade_words(take.piece, words, reference), grade_words(native.piece, theirs, reference), strict=True)
+    return [
+        ours._replace(
+            native_start_s=its.start_s, native_end_s=its.end_s, native_grade=its.grade, native_distance=distance
+        )
+        for (ours, its), distance in zip(pairs, distances, strict=True)
+    ]

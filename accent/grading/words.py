@@ -6,9 +6,9 @@ import numpy as np
 from torch import Tensor
 
 from accent.core.errors import InputError
+from accent.corpus.espeak import USUAL_WORDS_PER_MINUTE
 from accent.grading.encoder import FRAME_SECONDS, speech_places
 from accent.grading.reading import (
-    USUAL_WORDS_PER_MINUTE,
     WORDS_PER_MINUTE,
     Reading,
     Word,
@@ -56,7 +56,13 @@ def check_length(take: np.ndarray, text: str) -> None:
 
 
 def carry_words(take: np.ndarray, reading: Reading, encode: Encode) -> list[Word]:
-    """The words of another reading of the same sentence, at their times in the take.
+    """The words of another reading of the same sentence, at their times in the take; raises as `align_words`."""
+    return align_words(take, reading, encode)[0]
+
+
+def align_words(take: np.ndarray, reading: Reading, encode: Encode) -> tuple[list[Word], list[float | None]]:
+    """The words of another reading of the same sentence, at their times in the take, and how far apart both say them:
+    the mean distance of the frames that were laid beside each other, None for a word that has none.
 
     Dynamic time warping (librosa's) over the cosine distance of the frames that hold speech, standardised by recording.
     Neighbours meet in the middle between their frames; a word ends before a pause and begins after it.
@@ -92,7 +98,9 @@ def carry_words(take: np.ndarray, reading: Reading, encode: Encode) -> list[Word
     touching = np.flatnonzero(starts[1:] - ends[:-1] <= PAUSE_FRAMES * FRAME_SECONDS)
     ends[touching] = starts[touching + 1] = (ends[touching] + starts[touching + 1]) / 2
     spans = zip(starts.tolist(), np.maximum(starts, ends).tolist(), strict=True)
-    return [Word(word.text, *span) for word, span in zip(reading.words, spans, strict=True)]
+    words = [Word(word.text, *span) for word, span in zip(reading.words, spans, strict=True)]
+    apart = np.split(distance[path[:, 0], path[:, 1]], steps[1:-1])
+    return words, [max(float(of_word.mean()), 0.0) if len(of_word) else None for of_word in apart]
 
 
 def _unit_frames(waveform: np.ndarray, speech: np.ndarray, encode: Encode) -> np.ndarray:

@@ -20,7 +20,7 @@ from accent.core.errors import CutOff, InputError, Reject
 from accent.grading.grade import BELOW, ELSEWHERE, NEAR, WITHIN
 from accent.grading.grader import CARD as BANK
 from accent.grading.grader import Grader
-from accent.grading.take import GradedPiece, TakeGrade, find_graded_words, grade_take
+from accent.grading.take import GradedPiece, Spoken, TakeGrade, find_graded_words, grade_take
 from accent.network.calibration import one_against_rest
 from accent.network.model import ModelCard, load_model, window_logits
 from accent.network.typicality import COUNT, clip_features
@@ -29,6 +29,7 @@ from accent.scoring.refusal import TOO_CLOSE, UNPROVEN, Refusal, refusal
 
 UNSURE = "unsure"
 ASKED_ONCE = "words left out: only of a take of one piece are they looked for, and this one has several"
+NOT_NATIVE = "the native's reading is graded below natives' range itself"
 BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
 OPPOSITE = "channels of opposite phase: one of them was turned over. Record in mono, or mend the cable"
 
@@ -186,9 +187,14 @@ class Scorer:
             yield Recording(waveform, SAMPLE_RATE, "waveform", clipped)
 
     def score(
-        self, take: Path | str | bytes | np.ndarray, progress: Callable = lambda seconds: None, text: str = ""
+        self,
+        take: Path | str | bytes | np.ndarray,
+        progress: Callable = lambda seconds: None,
+        text: str = "",
+        native: Path | str | bytes | np.ndarray | None = None,
     ) -> Score:
-        """The score of a recording of any length, in bounded memory; with the `text` that was spoken, word by word.
+        """The score of a recording of any length, in bounded memory; with the `text` that was spoken, word by word,
+        beside a `native` reading of it.
 
         `progress` is called with the seconds of each piece that is done. Raises `Reject` for what cannot be read.
         """
@@ -211,18 +217,39 @@ class Scorer:
                     waveforms = waveforms or [piece.waveform]
             progress(piece.measures["duration_s"])
         score = self._judge(merge_measures(measures), windows, logits, speech, warnings, graded)
-        return self._with_words(score, graded, waveforms, text) if text and score.graded else score
-
-    def _with_words(self, score: Score, graded: list[GradedPiece], waveforms: list[np.ndarray], text: str) -> Score:
+        if not text or not score.graded:
+            return score
         if len(graded) > 1:
             score.warnings.append(ASKED_ONCE)
             return score
+        return self._with_words(score, Spoken(waveforms[0], graded[0]), text, native)
+
+    def _with_words(self, score: Score, take: Spoken, text: str, native: Path | str | bytes | np.ndarray | None):
         try:
-            words = find_graded_words(self.grader, self.target_name, waveforms[0], graded[0], text)
+            reading = None if native is None else self._hear_native(native, score.warnings)
+            words = find_graded_words(self.grader, self.target_name, take, text, reading)
         except InputError as error:
             score.warnings.append(f"words left out: {error}")
             return score
         return dataclasses.replace(score, heard=score.heard._replace(words=words))
+
+    def _hear_native(self, recording: Path | str | bytes | np.ndarray, warnings: list[str]) -> Spoken:
+        """A native's reading in one piece; raises `InputError` for one that is refused or has several."""
+        try:
+            score = self.score(recording)
+            pieces = [piece for piece in self.pieces(recording) if len(piece.waveform)]
+        except (Reject, OSError) as error:
+            raise InputError(f"native's reading: {error}") from None
+        if score.refused:
+            raise InputError(f"native's reading: {score.reason}")
+        if len(pieces) > 1:
+            raise InputError(
+                f"native's reading: longer than {self.card.audio.max_seconds:g} s. Give the sentence alone"
+            )
+        if score.heard.whole.verdict() != WITHIN:
+            warnings.append(NOT_NATIVE)
+        (piece,) = pieces
+        return Spoken(piece.waveform, GradedPiece(piece.start_s, self.grader.hear(piece.waveform, self.target_name)))
 
     def window_logits(self, spectrogram: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """First frames of a spectrogram's windows, and their logits (windows, classes)."""

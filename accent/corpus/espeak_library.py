@@ -1,6 +1,6 @@
 """espeak-ng's library, which tells at which sample it reaches each mark of an SSML text; its command does not.
 
-    python accent/grading/espeak.py LIBRARY VOICE WORDS_PER_MINUTE <text.ssml >samples
+    python accent/corpus/espeak_library.py LIBRARY VOICE WORDS_PER_MINUTE PITCH <text.ssml >samples
 
 A process of its own for every text, because what the library has said before changes what it says next by some samples.
 Writes a line of JSON with the sample rate and the marks, then the samples (int16).
@@ -12,7 +12,7 @@ import sys
 
 # Of espeak-ng's speak_lib.h.
 SYNCHRONOUS, DONT_EXIT = 2, 0x8000
-RATE = 1
+RATE, PITCH = 1, 3
 UTF_8, SSML = 1, 0x10
 EVENT_END, EVENT_MARK = 0, 3
 NO_START, NO_VOICE = 3, 4  # exit codes
@@ -41,7 +41,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 
 def main() -> None:
-    path, voice, words_per_minute = sys.argv[1:]
+    path, voice, words_per_minute, pitch = sys.argv[1:]
     ssml = sys.stdin.buffer.read()
     library = ctypes.CDLL(path)
     rate = library.espeak_Initialize(SYNCHRONOUS, 0, None, DONT_EXIT)
@@ -63,6 +63,7 @@ def main() -> None:
 
     callback = _CALLBACK(hear)  # held here for as long as the library may call it
     library.espeak_SetParameter(RATE, int(words_per_minute), 0)
+    library.espeak_SetParameter(PITCH, int(pitch), 0)
     library.espeak_SetSynthCallback(callback)
     library.espeak_Synth(ssml, len(ssml) + 1, 0, 1, 0, UTF_8 | SSML, None, None)
     library.espeak_Synchronize()
