@@ -168,7 +168,7 @@ def sentence_key(sentences: pd.Series) -> pd.Series:
 
 def _limit(clips: pd.DataFrame, params: SplitParams) -> None:
     for split in ("train", "valid"):
-        rows = clips[clips["split"] == split].assign(client_id=clips["voice"])
+        rows = clips[clips["split"] == split]
         capped = draw(rows, params.seed, params.max_clips_per_speaker, 0)
         smallest = int(capped["label"].value_counts().min()) if params.balance and len(capped) else 0
         balanced = draw(capped, params.seed, 0, smallest)
