@@ -37,8 +37,7 @@ SETTINGS: dict[str, dict] = {
     "windows of 1 s": {"train.window_seconds": 1.0},
     "windows of 2.5 s": {"train.window_seconds": 2.5},
     "batches of 64": {"train.batch_size": 64},
-    "learning rate 0.03": {"train.learning_rate": 0.03},
-    "batches of 64, learning rate 0.03": {"train.batch_size": 64, "train.learning_rate": 0.03},
+    "learning rate 0.01": {"train.learning_rate": 0.01},
     # Of classes of unlike size, all clips; its validation clips are others, so it is compared with nothing: --base
     "unbalanced, batches of 64": {"split.balance": False, "train.batch_size": 64},
     "10 windows a clip": {"train.windows_per_clip": 10},

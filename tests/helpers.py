@@ -5,8 +5,10 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
@@ -95,6 +97,14 @@ def stage(name: str, *arguments: str | Path, cwd: Path, ok: bool = True, **envir
     """Run a stage's script as `dvc.yaml` does."""
     environment = {"PYTHONPATH": str(ROOT), **environment}
     return run(sys.executable, "-m", f"stages.{name}", *map(str, arguments), cwd=cwd, ok=ok, **environment)
+
+
+def stage_here(name: str, *arguments: str | Path, cwd: Path) -> None:
+    """Run a stage in this process, which has imported what the stage needs; its errors are raised."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        patch.setattr("sys.argv", [name, *map(str, arguments)])
+        import_module(f"stages.{name}").main()
 
 
 def write_trunk(folder: Path, params: Path = ROOT / "params.yaml", **changes) -> dict:

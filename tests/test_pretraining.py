@@ -2,7 +2,11 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +32,7 @@ from accent.pretraining.lessons import hold_out, teach
 from accent.pretraining.listen import out_of_fold, pooled_features
 from accent.pretraining.sources import corpora, release_of
 from accent.pretraining.teacher import BASE, TeachParams, load_teacher
-from tests.helpers import EXCLUSIONS, ROOT, sample_clips, set_params, stage, write_locale
+from tests.helpers import EXCLUSIONS, ROOT, sample_clips, set_params, stage, stage_here, write_locale
 
 pytestmark = pytest.mark.slow
 
@@ -48,36 +52,36 @@ def teacher(tmp_path_factory):
     return folder
 
 
-def write_speech(folder: Path, locales: dict[str, int], speakers: int = 6, known: bool = True) -> Path:
+def write_speech(folder: Path, locales: dict[str, int], clips: int = 12, speakers: int = 6, known: bool = True) -> None:
     """A release of unlabelled speech: the sample's recordings under names of their own, from a place in its list."""
     for locale, first in locales.items():
-        recordings = sample_clips("fr" if locale == "fr" else "en")[first : first + 12]
-        rows, clips = [], {}
+        recordings = sample_clips("fr" if locale == "fr" else "en")[first : first + clips]
+        rows, files = [], {}
         for number, recording in enumerate(recordings):
             name = f"speech_{locale}_{first}_{number}.mp3"
             speaker = f"{locale}-{number % speakers}" if known else ""
             rows.append({"client_id": speaker, "path": name, "sentence": f"{locale} {number}", "locale": locale})
-            clips[name] = recording.read_bytes()
-        write_locale(folder / "a-release" / locale, "client_id path sentence up_votes down_votes locale", rows, clips)
-    return folder
+            files[name] = recording.read_bytes()
+        write_locale(folder / "a-release" / locale, "client_id path sentence up_votes down_votes locale", rows, files)
 
 
 @pytest.fixture(scope="module")
 def speech(tmp_path_factory, teacher):
-    """A folder in which `distil` can run: 24 clips of two locales as waveforms and spectrograms."""
+    """A folder in which `distil` can run: waveforms and spectrograms of 25 clips, one of which is all of its locale."""
     folder = tmp_path_factory.mktemp("speech")
     write_speech(folder / "speech", {"fr": 0, "en": 0})
-    write_speech(folder / "labelled", {"fr": 40, "en": 40}, speakers=12)
+    write_speech(folder / "speech", {"it": 60}, clips=1)
+    write_speech(folder / "labelled", {"fr": 40, "en": 40}, clips=8, speakers=8)
     shutil.copy(PRETRAINING / "params.yaml", folder)
     settings = {
         "ingest": {"releases": "speech"},
         "decode": {"max_reject_fraction": 0.9},
-        "teach": {"teacher": str(teacher), "layers": [1, 2], "context_seconds": 4, "batch_size": 4},
+        "teach": {"teacher": str(teacher), "layers": [1, 2], "context_seconds": 2, "batch_size": 16},
         "distil": {
             "width": 8,
             "epochs": 2,
-            "windows_per_clip": 2,
-            "batch_size": 8,
+            "windows_per_clip": 1,
+            "batch_size": 4,
             "held_out_locales": [],
             "held_out_share": 0.3,
         },
@@ -89,7 +93,7 @@ def speech(tmp_path_factory, teacher):
             "takes": 4,
             "other_clips": 6,
         },
-        "listen": {"sets": {"labelled": "labelled"}, "licences": {"a-release": "CC0-1.0"}, "context_seconds": 4},
+        "listen": {"sets": {"labelled": "labelled"}, "licences": {"a-release": "CC0-1.0"}, "context_seconds": 2},
         "evaluate": {"resamples": 20},
     }
     set_params(folder, settings)
@@ -99,38 +103,68 @@ def speech(tmp_path_factory, teacher):
     return folder
 
 
-def distil(folder: Path, name: str, ok: bool = True):
-    outputs = [f"{name}/{output}" for output in OUTPUTS]
-    return stage("distil", "waveforms", "spectrograms", *outputs, "--state", f"{name}/state", cwd=folder, ok=ok)
+def distil_arguments(name: str) -> list[str]:
+    """The arguments of the distil stage in such a folder, with all that it writes below `name`."""
+    return ["waveforms", "spectrograms", *(f"{name}/{output}" for output in OUTPUTS), "--state", f"{name}/state"]
 
 
-def test_every_stage_runs_on_a_few_clips_and_gives_the_same_bytes_again(speech):
-    first, second = (distil(speech, name) for name in ("one", "two"))
-    assert "explained_clips_layer1" in first.stdout
-    one, two = (done.stdout.splitlines()[-1].split(": ", 1)[1] for done in (first, second))
-    assert one == two
-    one, two = ((speech / name / "student.safetensors").read_bytes() for name in ("one", "two"))
-    assert one == two
+KILLED_IN_THE_SECOND_EPOCH = """
+import os, runpy, signal, sys
+from accent.training.callbacks import Checkpoint
+
+def kill(self):
+    if self.epoch == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Checkpoint.after_step = kill
+runpy.run_module("stages.distil", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def distilled(speech):
+    """The same folder after `distil`, whose outputs are below `one`; and what the stage said."""
+    return speech, stage("distil", *distil_arguments("one"), cwd=speech).stdout
+
+
+def test_distil_killed_in_the_middle_goes_on_and_gives_the_same_bytes(distilled):
+    folder, said = distilled
+    command = [sys.executable, "-c", KILLED_IN_THE_SECOND_EPOCH, *distil_arguments("two")]
+    killed = subprocess.run(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    assert [
+        path.name for path in (folder / "two").iterdir() if path.name in ("student.safetensors", "distilled.json")
+    ] == []
+    again = stage("distil", *distil_arguments("two"), cwd=folder)
+    assert "continuing after epoch 1 of 2" in again.stdout
+    assert again.stdout.splitlines()[-1].split(": ", 1)[1] == said.splitlines()[-1].split(": ", 1)[1]
+    for name in ("student.safetensors", "distilled.json"):
+        assert (folder / "two" / name).read_bytes() == (folder / "one" / name).read_bytes()
+
+
+def test_every_stage_runs_on_a_few_clips(distilled, capsys):
+    speech, said = distilled
+    assert "explained_clips_layer1" in said
     metrics = json.loads((speech / "one/distilled.json").read_text())
-    assert metrics["clips"] + 1 < 24
-    assert set(metrics["explained_by_locale"]) <= {"fr", "en"}
+    assert metrics["clips"] + 1 < 25
+    assert set(metrics["explained_by_locale"]) <= {"fr", "en", "it"}
     outputs = ["one/student.safetensors", "one/distilled.json", "trunk", "listen.json"]
-    done = stage("listen", "waveforms", "spectrograms", *outputs, cwd=speech)
-    assert "ROC AUC of linear probes" in done.stdout
+    stage_here("listen", "waveforms", "spectrograms", *outputs, cwd=speech)
+    assert "ROC AUC of linear probes" in capsys.readouterr().out
     card = json.loads((speech / "trunk/trunk.json").read_text())
     assert card["data"][0]["release"] == "a-release"
-    assert card["data"][0]["locales"] == ["en", "fr"]
+    assert card["data"][0]["locales"] == ["en", "fr", "it"]
     assert set(card["metrics"]["probes"]) == {"trunk", "random", "teacher"}
     assert card["width"] == 8
     assert card["teacher"]["layers"] == [1, 2]
     names = safetensors.torch.load_file(speech / "trunk/trunk.safetensors")
     assert names["conv1.weight"].dtype == torch.float16
     assert not any(name.startswith("fc.") for name in names)
-    done = stage("banks", "waveforms", "encoder", "banks.json", cwd=speech)
-    assert "correlation of its grades with the teacher's: fr" in done.stdout
+    stage_here("banks", "waveforms", "encoder", "banks.json", cwd=speech)
+    assert "correlation of its grades with the teacher's: fr" in capsys.readouterr().out
     ear, card = load_ear(speech / "encoder")
     assert ear.project.out_features == 16
-    assert card.others == ("en",)
+    assert card.others == ("en", "it")
     assert card.natives["fr"].takes == 4
     assert [(corpus.release, corpus.clips) for corpus in card.data] == [("a-release", 14)]
     teacher = safetensors.torch.load_file(speech_teacher(speech) / "encoder.safetensors")["layers.0.fc1.weight"].float()
@@ -142,11 +176,21 @@ def speech_teacher(folder: Path) -> Path:
 
 
 def test_a_clip_that_grades_are_tried_on_is_in_no_bank(speech, tmp_path):
-    shutil.copytree(speech, tmp_path / "same", ignore=shutil.ignore_patterns("one", "two", "trunk", "encoder"))
-    set_params(tmp_path / "same", {"listen": {"sets": {"known": "speech"}}})
-    done = stage("banks", "waveforms", "encoder", "banks.json", cwd=tmp_path / "same", ok=False)
-    assert "listen.sets.known: speech_en_0_0 may be in a bank. Take it out of the speech" in done.stderr
-    assert not (tmp_path / "same" / "encoder").exists()
+    folder = copy_inputs(speech, tmp_path / "same", {"listen": {"sets": {"known": "speech"}}})
+    with pytest.raises(
+        InputError, match=r"listen.sets.known: speech_en_0_0 may be in a bank. Take it out of the speech"
+    ):
+        stage_here("banks", "waveforms", "encoder", "banks.json", cwd=folder)
+    assert not (folder / "encoder").exists()
+
+
+def copy_inputs(speech: Path, folder: Path, settings: dict) -> Path:
+    """What `distil` and `banks` read, with other settings."""
+    for name in ("speech", "waveforms", "spectrograms"):
+        shutil.copytree(speech / name, folder / name)
+    shutil.copy(speech / "params.yaml", folder)
+    set_params(folder, settings)
+    return folder
 
 
 def test_natives_are_those_who_state_no_other_accent():
@@ -254,11 +298,17 @@ def test_what_is_wrong_with_the_speech_is_told_in_a_line(speech, tmp_path):
     kinds = hold_out(clips, ("fr",), 0.5, 1)
     assert set(kinds[clips["label"] == "fr"]) == {"locales"}
     assert (kinds.groupby(clips["client_id"]).nunique() == 1).all()  # whole speakers
-    shutil.copytree(speech, tmp_path / "long", ignore=shutil.ignore_patterns("one", "two", "trunk", "speech"))
-    set_params(tmp_path / "long", {"distil": {"window_seconds": 29}})
-    done = distil(tmp_path / "long", "out", ok=False)
-    assert done.stderr.splitlines()[-1] == "error: spectrograms: no clip of 29 s. Lower distil.window_seconds"
-    assert not (tmp_path / "long" / "out").exists()
+    assert hold_out(clips, ("it",), 0, 1).value_counts().to_dict() == {"train": len(clips) - 1, "locales": 1}
+    for locales, share, expected in (
+        ((), 0, "hold nothing out"),
+        (("en", "fr", "it"), 0, "leave nothing to learn from"),
+    ):
+        with pytest.raises(InputError, match=f"distil.held_out_share and held_out_locales {expected}"):
+            hold_out(clips, locales, share, 1)
+    folder = copy_inputs(speech, tmp_path / "long", {"distil": {"window_seconds": 29}})
+    with pytest.raises(InputError, match=r"^spectrograms: no clip of 29 s. Lower distil.window_seconds$"):
+        stage_here("distil", *distil_arguments("out"), cwd=folder)
+    assert not (folder / "out").exists()
     rows = read_index(speech / "waveforms")
     with pytest.raises(InputError, match="listen.licences: nothing for the release a-release. State its licence"):
         corpora(rows, release_of(speech / "speech", rows), {})

@@ -105,7 +105,14 @@ def hold_out(clips: pd.DataFrame, locales: tuple[str, ...], share: float, seed: 
         raise InputError(f"params.yaml: distil.held_out_locales: no clip of {strangers[0]!r}. There are: {found}")
     draws = clips["client_id"].map(lambda speaker: seeded_hash(seed, speaker) / 2**63)
     kinds = pd.Series("train", index=clips.index, dtype=str).mask(draws < share, "clips")
-    return kinds.mask(clips["label"].isin(locales), "locales")
+    kinds = kinds.mask(clips["label"].isin(locales), "locales")
+    learnt = int((kinds == "train").sum())
+    if learnt in (0, len(clips)):
+        what = "hold nothing out" if learnt else "leave nothing to learn from"
+        raise InputError(
+            f"params.yaml: distil.held_out_share and held_out_locales {what} of {len(clips)} clips. Change them"
+        )
+    return kinds
 
 
 def place(lessons: Lessons) -> Lessons:
