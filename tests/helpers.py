@@ -103,6 +103,7 @@ def stage_here(name: str, *arguments: str | Path, cwd: Path) -> None:
     """Run a stage in this process, which has imported what the stage needs; its errors are raised."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(cwd)
+        patch.setenv("LOKY_MAX_CPU_COUNT", "1")  # joblib's workers would keep the folder that they were started in
         patch.setattr("sys.argv", [name, *map(str, arguments)])
         import_module(f"stages.{name}").main()
 
