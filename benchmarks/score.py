@@ -81,12 +81,14 @@ def main() -> None:
             with torch.inference_mode():
                 scorer.model(windows)
 
-        warm, bare = milliseconds(lambda: scorer.score(take)), milliseconds(network)
-        wall = milliseconds(lambda: scorer.score(take), time.perf_counter)
-        print(
-            f"a warm take of {SECONDS} s, one core: {warm:.0f} ms of CPU time ({wall:.0f} ms in all); the network "
-            f"alone {bare:.0f} ms: {warm / bare:.2f}"
-        )
+        bare = milliseconds(network)
+        for what, judge in (("without the grade", Scorer.load("models", grades=False)), ("with the grade", scorer)):
+            warm = milliseconds(lambda judge=judge: judge.score(take))
+            wall = milliseconds(lambda judge=judge: judge.score(take), time.perf_counter)
+            print(
+                f"a warm take of {SECONDS} s, one core, {what}: {warm:.0f} ms of CPU time ({wall:.0f} ms in all); the "
+                f"network alone {bare:.0f} ms: {warm / bare:.2f}"
+            )
         rows = {
             "python -m accent.score TAKE": (
                 cold("-m", "accent.score", str(take)),
