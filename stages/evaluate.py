@@ -1,4 +1,4 @@
-"""Turn logits into metrics with intervals, predictions and plots, and into the reference that takes are held to."""
+"""Compute metrics with intervals, predictions and plots from the logits, and the reference for the scores of takes."""
 
 import argparse
 from dataclasses import asdict
@@ -25,7 +25,7 @@ from accent.scoring.refusal import ScoreParams
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path, help="folder of the model's card, and for its reference")
+    parser.add_argument("model", type=Path, help="the model's folder: its card is read, its reference is written")
     parser.add_argument("measures", type=Path, help="index of the waveforms")
     parser.add_argument("logits", type=Path)
     parser.add_argument("metrics", type=Path)

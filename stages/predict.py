@@ -1,4 +1,4 @@
-"""Run the network once over the clips of every split and probe and of the second source, and keep its logits."""
+"""Run the network once over all clips that it was not trained on and the second source, and keep its logits."""
 
 import argparse
 from collections.abc import Sequence

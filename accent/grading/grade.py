@@ -1,7 +1,7 @@
 """The grade: how much nearer a take's sounds lie to natives' than to those of speakers of other languages.
 
-For every frame of speech the mean cosine to its nearest frames in a bank of natives' speech, less the same for a bank
-of other languages; a take's grade is the mean over its frames. It needs no text, and no recording of a learner.
+A frame's grade is its mean cosine to its nearest frames in a bank of natives' speech, less the same for a bank of
+other languages. A take's grade is the mean over its frames of speech. It needs no text and no learner's recording.
 """
 
 from typing import Annotated, NamedTuple
@@ -15,7 +15,7 @@ from torch import Tensor
 from accent.core.params import params
 from accent.grading.encoder import FRAME_SECONDS
 
-NEIGHBOURS = 4  # 1, 4 and 16 agree with human ratings alike (DESIGN.md, "The grade")
+NEIGHBOURS = 4  # 1, 4 and 16 agree about equally well with human ratings of English
 FRAMES_AT_ONCE = 256  # a product of so many frames and a bank: 256 x 36,000 float32 are 37 MB
 BLOCK_SECONDS = 0.25  # of speech: windows of a take whose means vary by what was said in them
 SMOOTH_FRAMES = 9  # of a triangle, 0.1 s wide at half its height: about a sound
@@ -162,7 +162,8 @@ def judge(values: np.ndarray, target: str, reference: Reference) -> Grade:
     if len(blocks) > 2:
         error = float(blocks.std(ddof=1) / np.sqrt(len(blocks)) * stdtrit(len(blocks) - 1, 0.975))
     else:
-        error = 4 * float(np.sqrt(reference.within / seconds))  # what natives' takes vary by, with Student's t of 3
+        # Too few blocks: what natives' takes vary by, times 4 (between Student's t of 2 and of 3 degrees of freedom).
+        error = 4 * float(np.sqrt(reference.within / seconds))
     low, high = reference.bounds(seconds)
     return Grade(
         target=target,
@@ -177,9 +178,9 @@ def judge(values: np.ndarray, target: str, reference: Reference) -> Grade:
 
 
 def least_native(values: np.ndarray, places: np.ndarray, start_s: float, limit: float, count: int = 3) -> list[Stretch]:
-    """Up to `count` stretches of smoothed grades below `limit`, those first that fall short by most in all.
+    """Up to `count` stretches of smoothed grades below `limit`, the largest total shortfall first.
 
-    `places` are the frames' numbers from `start_s` on. A pause does not part a stretch of less than 0.1 s of it.
+    `places` are the frames' numbers from `start_s` on. A gap of less than 0.1 s does not split a stretch.
     """
     smoothed = smooth(values, places)
     under = np.flatnonzero(smoothed < limit)

@@ -121,7 +121,10 @@ def unpack_ear(path: Path, tensors: Mapping[str, Tensor], card: EarCard) -> Ear:
             f"{other[0]} for one. {SOURCE} brings both"
         )
     for name, weights in state.items():
-        weights.copy_(tensors[name].float() * tensors.get(name + SCALE, torch.ones(())).float())
+        try:
+            weights.copy_(tensors[name].float() * tensors.get(name + SCALE, torch.ones(())).float())
+        except RuntimeError:
+            raise InputError(f"{path}: {name + SCALE} is of another shape than {name}. {SOURCE} brings both") from None
     return ear.eval()
 
 

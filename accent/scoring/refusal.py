@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeFloat
 from accent.core.errors import InputError
 from accent.core.params import Fraction, params
 
-QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # of those of accent.audio.waveform.trim
+QUALITY = ("speech_s", "snr_db", "clipped_fraction", "bandwidth_hz")  # what is checked of accent.audio.waveform.trim
 TOO_CLOSE = "too close to call"
-UNPROVEN = "unproven"  # of the model and not of the take: it has not earned verdicts
+UNPROVEN = "unproven"  # a fault of the model and not of the take: it may give no verdicts
 
 REASONS = {
     "silent": "no speech found: check that the right microphone is on",
@@ -32,6 +32,8 @@ REASONS = {
 
 @params
 class ScoreParams:
+    """The target class, and the thresholds beyond which a take is refused."""
+
     target: str
     min_speech_seconds: NonNegativeFloat
     min_snr_db: NonNegativeFloat
@@ -47,7 +49,7 @@ class ScoreParams:
 
 
 class Refusal(NamedTuple):
-    """Why a take is not judged: what was found, and what would be needed."""
+    """Why a take is not judged: what was found, and what to aim for."""
 
     kind: str
     found: float = 0.0
@@ -61,8 +63,8 @@ class Refusal(NamedTuple):
 def refusal(measures: dict, unlikeness: float, probability: float | None, params: ScoreParams) -> Refusal | None:
     """Why a take cannot be judged, or None.
 
-    `measures` are those of `accent.audio.waveform.trim`; `unlikeness` is the distance from the training speech as a
-    multiple of the one that is still allowed; `probability` is that of the target class, None where no window could be
+    `measures` are those of `accent.audio.waveform.trim`; `unlikeness` is the distance from the training speech divided
+    by the largest that is allowed; `probability` is that of the target class, None where no window could be
     heard.
     """
     speech, snr, clipped, bandwidth = (measures[name] for name in QUALITY)

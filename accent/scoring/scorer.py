@@ -7,6 +7,7 @@ and tested on; a recording's score is the mean of its windows' logits, calibrate
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -236,16 +237,16 @@ class Scorer:
     def _hear_native(self, recording: Path | str | bytes | np.ndarray, warnings: list[str]) -> Spoken:
         """A native's reading in one piece; raises `InputError` for one that is refused or has several."""
         try:
-            score = self.score(recording)
-            pieces = [piece for piece in self.pieces(recording) if len(piece.waveform)]
+            pieces = list(islice((piece for piece in self.pieces(recording) if len(piece.waveform)), 2))
+            score = None if len(pieces) > 1 else self.score(recording)
         except (Reject, OSError) as error:
             raise InputError(f"native's reading: {error}") from None
-        if score.refused:
-            raise InputError(f"native's reading: {score.reason}")
-        if len(pieces) > 1:
+        if score is None:
             raise InputError(
                 f"native's reading: longer than {self.card.audio.max_seconds:g} s. Give the sentence alone"
             )
+        if score.refused or score.heard is None:
+            raise InputError(f"native's reading: {score.reason or 'no speech in it. Record it again'}")
         if score.heard.whole.verdict() != WITHIN:
             warnings.append(NOT_NATIVE)
         (piece,) = pieces

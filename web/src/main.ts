@@ -90,7 +90,7 @@ function mark(): SVGSVGElement {
 
 /** Draw the page anew after a change of its looks; a take that is being recorded is scored first, not lost. */
 async function change(how: () => void = () => {}): Promise<void> {
-  if (practise?.recording) await practise.toggle();
+  while (practise?.recording) await practise.toggle(); // it may have begun anew while the first was scored
   const focused = document.activeElement?.id;
   how();
   render();

@@ -13,7 +13,9 @@ export interface Decoded extends Sound {
 
 /** Raises `UnreadableError` for what the browser cannot decode, or has no sound in it. */
 export async function decode(file: Blob): Promise<Decoded> {
-  const bytes = await file.arrayBuffer();
+  const bytes = await file.arrayBuffer().catch(() => {
+    throw new UnreadableError(); // a folder, or a file that is gone
+  });
   const rate = statedRate(new Uint8Array(bytes));
   let buffer: AudioBuffer;
   try {
