@@ -14,7 +14,8 @@ import pandas as pd
 from accent.audio.spectrogram import SpectrogramParams
 from accent.core.params import load_params
 from accent.evaluation.curves import draw_loss
-from accent.training.callbacks import BatchNorm, Checkpoint
+from accent.training.callbacks import BatchNorm
+from accent.training.checkpoint import Checkpoint
 from accent.training.learner import TrainParams, fit, make_learner, read_clips, training_dls
 
 WAYS = {"running mean": False, "measured": True}

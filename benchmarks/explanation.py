@@ -23,10 +23,10 @@ from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
 from accent.core.tables import read_frame
+from accent.evaluation.explanations import ExplainParams
 from accent.network.model import ModelCard, load_model
 from accent.scoring.explain import LogOdds, deletion_check
 from accent.scoring.reference import load_reference
-from stages.explain import ExplainParams
 
 Way = Callable[[LogOdds, Tensor], Tensor]  # of windows (batch, 1, n_mels, frames), what each point adds
 

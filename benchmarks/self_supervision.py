@@ -35,7 +35,7 @@ from accent.corpus.splits import SplitParams, make_splits
 from accent.network.calibration import fit_temperature
 from accent.network.model import build_model, clip_logits, window_logits
 from accent.training.augment import augment
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import Checkpoint
 from accent.training.learner import TrainParams, fit, make_learner, training_dls
 from benchmarks.settings import FOLDS, TARGET, experiment, print_row, read
 

@@ -27,7 +27,7 @@ from accent.network.trunk import save_trunk
 from accent.pretraining.distil import DistilParams, make_student_learner
 from accent.pretraining.lessons import hold_out, lesson_dls, teach
 from accent.pretraining.teacher import TeachParams, load_teacher
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import Checkpoint
 from accent.training.learner import fit
 from accent.training.precision import choose_precision
 from benchmarks.usage import ROOT, stage_usage
@@ -107,9 +107,7 @@ def main() -> None:
             train, valid = lessons.clips[kinds == "train"], lessons.clips[kinds != "train"]
             per_clip = round(args.windows / EPOCHS / len(train))
             params = replace(distil, **of_distil, epochs=EPOCHS, windows_per_clip=per_clip, batch_size=BATCH_SIZE)
-            dls, _ = lesson_dls(
-                lessons, train, valid, window, per_clip, BATCH_SIZE, params.seed, params.augment, spectrogram.range_db
-            )
+            dls, _ = lesson_dls(lessons, train, valid, window, params, spectrogram.range_db)
             judged = kinds[kinds != "train"].to_numpy()[dls.valid.dataset.clips]
             learn = make_student_learner(dls, params, taught.layers, judged)
             checkpoint = Checkpoint(folder / name / "state", "")

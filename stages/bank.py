@@ -1,10 +1,8 @@
 """Build the banks of native speech that takes are graded by, from the training clips and the shipped banks."""
 
-import argparse
-from pathlib import Path
-
 import torch
 
+from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import join_index
@@ -17,12 +15,7 @@ from accent.grading.store import load_ear, load_shipped
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("waveforms", type=Path)
-    parser.add_argument("splits", type=Path)
-    parser.add_argument("encoder", type=Path, help="folder of the ear and the shipped banks")
-    parser.add_argument("model", type=Path, help="folder for the banks and their card")
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "waveforms", "splits", "encoder", "model")
 
     torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
     params, ingest = load_params("bank", BankParams), load_params("ingest", IngestParams)

@@ -1,13 +1,10 @@
 """Write the ear and the banks of natives and of other languages, with which recordings are graded."""
 
-import argparse
 from dataclasses import asdict, replace
-from pathlib import Path
-
-import torch
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
+from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.outputs import write_json
 from accent.core.params import load_params
@@ -17,17 +14,13 @@ from accent.grading.store import save_shipped
 from accent.pretraining.banks import BanksParams, build, choose_clips, measure_agreement, rounded_encoder
 from accent.pretraining.listen import ListenParams, read_sets
 from accent.pretraining.sources import corpora, current_commit, release_of
-from accent.pretraining.teacher import TeachParams, load_teacher, read_weights
+from accent.pretraining.teacher import TeachParams, describe_teacher, load_teacher, read_weights
 
 CLIPS_OF_BANK, GRADED_CLIPS = 100, 40  # for the agreement: of each side of the teacher's banks; of a class of a set
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("waveforms", type=Path)
-    parser.add_argument("encoder", type=Path, help="folder for the ear, the banks and their card")
-    parser.add_argument("metrics", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "waveforms", "encoder", "metrics")
 
     params, listen = load_params("banks", BanksParams), load_params("listen", ListenParams)
     taught, ingest = load_params("teach", TeachParams), load_params("ingest", IngestParams)
@@ -39,12 +32,12 @@ def main() -> None:
     chosen = choose_clips(clips, releases, params)
     waveforms = Parts(args.waveforms, clips)
     ear, banks = build(clips, waveforms, chosen, rounded_encoder(read_weights(taught.teacher), params.layers), params)
-    teacher = load_teacher(replace(taught, layers=(params.layers,)), "cuda" if torch.cuda.is_available() else "cpu")
+    teacher = load_teacher(replace(taught, layers=(params.layers,)))
     takes = {name: labelled.groupby("label").head(GRADED_CLIPS)["waveform"] for name, labelled in graded.items()}
     agreement = measure_agreement(ear, banks, teacher, waveforms, chosen, takes, CLIPS_OF_BANK)
     used = clips.iloc[sorted({row for rows in chosen.values() for row in rows})]
     card = {
-        "teacher": {**asdict(taught), "teacher": "openai/whisper-base, encoder", "weights_sha256": teacher.sha256},
+        "teacher": describe_teacher(taught, teacher.sha256),
         "licence": "MIT",
         "layers": params.layers,
         "positions": ear.encoder.embed_positions.num_embeddings,

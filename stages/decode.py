@@ -1,6 +1,5 @@
 """Decode clips to mono 16 kHz waveforms without the silence at their ends, and measure them, part by part."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pyarrow as pa
 
 from accent.audio.fingerprint import fingerprint
 from accent.audio.waveform import DecodeParams, decode_clip, no_speech
+from accent.core.arguments import parse_paths
 from accent.core.errors import Reject, run
 from accent.core.parallel import map_parts
 from accent.core.params import load_params
@@ -38,10 +38,7 @@ def decode_part(clips: Path, target: Path, params: DecodeParams) -> PartResult:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("waveforms", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "clips", "waveforms")
 
     params = load_params("decode", DecodeParams)
     parts = sorted(args.clips.absolute().glob("part-*.parquet"))

@@ -5,24 +5,20 @@ import shutil
 import time
 from pathlib import Path
 
-from joblib import delayed
-from tqdm import tqdm
-
 from accent.core.errors import run
 from accent.core.outputs import output_folder
-from accent.core.parallel import in_parallel
 from accent.core.params import load_params
-from accent.core.parts import count_kinds, part_name, write_rejects
+from accent.core.parts import count_kinds, write_rejects
 from accent.corpus.common_voice import read_releases
 from accent.corpus.exclusions import read_exclusions
-from accent.corpus.selection import EvaluateParams, IngestParams, check_names, select_clips, write_clips_part
+from accent.corpus.selection import EvaluateParams, IngestParams, check_names, select_clips, write_clips
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("releases", type=Path, nargs="?", help="(default: ingest.releases in params.yaml)")
+    parser.add_argument("releases", type=Path, nargs="?", help="folder with releases (default: ingest.releases)")
     parser.add_argument("exclusions", type=Path, help="clips to leave out, with the reasons")
-    parser.add_argument("clips", type=Path)
+    parser.add_argument("clips", type=Path, help="folder for the clips")
     args = parser.parse_args()
 
     began = time.monotonic()
@@ -34,15 +30,7 @@ def main() -> None:
         spool = partial / "spool"
         sources = read_releases(args.releases or params.releases, [*params.filters, *probes.values()], spool)
         rows, rejects, passed_over = select_clips(sources, params, probes, exclusions)
-        starts = range(0, len(rows), params.clips_per_part)
-        jobs = [
-            delayed(write_clips_part)(
-                rows[start : start + params.clips_per_part], partial / part_name(number, "parquet")
-            )
-            for number, start in enumerate(starts)
-        ]
-        for _ in tqdm(in_parallel(jobs), total=len(jobs), unit="part", desc=args.clips.name, mininterval=1):
-            pass
+        write_clips(rows, partial, params.clips_per_part)
         write_rejects(partial, rejects + passed_over)
         shutil.rmtree(spool)
     counts = rows["label"].value_counts()

@@ -1,8 +1,6 @@
 """Score your own recordings of several levels, and measure how well the scores order the levels."""
 
-import argparse
-from pathlib import Path
-
+from accent.core.arguments import parse_paths
 from accent.core.errors import InputError, run
 from accent.core.outputs import output_folder, write_json
 from accent.core.params import load_params
@@ -13,12 +11,7 @@ from accent.scoring.scorer import Scorer
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("practice", type=Path, help="folder with a folder of recordings for every level")
-    parser.add_argument("metrics", type=Path)
-    parser.add_argument("pictures", type=Path, help="folder for the table of recordings and the strip plot")
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "model", "practice", "metrics", "pictures")
 
     params = load_params("practice", PracticeParams)
     recordings = find_recordings(args.practice, params.levels)

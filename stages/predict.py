@@ -1,15 +1,14 @@
 """Run the network once over all clips that it was not trained on and the second source, and keep its logits."""
 
-import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from accent.core.errors import InputError, run
+from accent.core.arguments import parse_paths
+from accent.core.errors import run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
 from accent.core.parts import Parts, join_index
@@ -31,38 +30,30 @@ def windows_table(model: nn.Module, card: ModelCard, spectrograms: Sequence[np.n
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("spectrograms", type=Path)
-    parser.add_argument("splits", type=Path)
-    parser.add_argument("logits", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "model", "spectrograms", "splits", "logits")
 
     params, ingest = load_params("evaluate", EvaluateParams), load_params("ingest", IngestParams)
     model, card = load_model(args.model, "cuda" if torch.cuda.is_available() else "cpu")
     clips = read_frame(args.splits, [*CLIP, "voice"])
     clips = join_index(clips[clips["split"].isin([*SPLITS, PROBE])], args.spectrograms)
-    if strangers := set(clips.loc[clips["split"] != PROBE, "label"]) - set(card.classes):
-        classes = list(card.classes)
-        raise InputError(f"{args.splits}: classes {sorted(strangers)} are not the model's {classes}. Run 'dvc repro'")
+    card.check_labels(clips.loc[clips["split"] != PROBE, "label"], args.splits)
 
-    spectrograms = Parts(args.spectrograms, clips)
-    features = [clip_features(spectrogram, card).mean(axis=0) for spectrogram in spectrograms]
-    judged = np.flatnonzero(clips["split"] != "train")
-    windows = windows_table(model, card, Parts(args.spectrograms, clips.iloc[judged])).set_index(judged)
+    features = [clip_features(spectrogram, card).mean(axis=0) for spectrogram in Parts(args.spectrograms, clips)]
+    unseen = np.flatnonzero(clips["split"] != "train")
+    windows = windows_table(model, card, Parts(args.spectrograms, clips.iloc[unseen])).set_index(unseen)
     # Results are counted by voice: speakers that share a recording are one.
     tables = [clips.assign(client_id=clips["voice"])[CLIP].assign(typicality=features).join(windows)]
     if is_given(params.second_source):
-        learnt = set(clips.loc[clips["split"].isin(["train", "valid"]), "client_id"])
-        number = params.second_source_clips
-        found = read_second_source(params.second_source, ingest, number, learnt, card.audio, card.spectrogram)
-        windows = windows_table(model, card, list(found["spectrogram"]))
-        tables.append(found.assign(split=SECOND_SOURCE)[CLIP].join(windows))
+        trained_on = set(clips.loc[clips["split"].isin(["train", "valid"]), "client_id"])
+        count = params.second_source_clips
+        second = read_second_source(params.second_source, ingest, count, trained_on, card.audio, card.spectrogram)
+        windows = windows_table(model, card, list(second["spectrogram"]))
+        tables.append(second.assign(split=SECOND_SOURCE)[CLIP].join(windows))
     table = pd.concat(tables, ignore_index=True)
     with output_file(args.logits) as partial:
         write_table(table, partial)
-    heard = table["window_logits"].dropna().map(len)
-    print(f"{args.logits}: {len(heard):,} clips, {heard.sum():,} windows; statistics of {len(clips):,} clips")
+    counts = table["window_logits"].dropna().map(len)
+    print(f"{args.logits}: {len(counts):,} clips, {counts.sum():,} windows; statistics of {len(clips):,} clips")
 
 
 if __name__ == "__main__":

@@ -1,71 +1,40 @@
 """Write the report: one page with the evaluation in numbers and the clips that are worth listening to."""
 
-import argparse
 import json
-from pathlib import Path
 
+from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
 from accent.core.parts import Parts, join_index
 from accent.core.tables import read_frame
 from accent.corpus.recordings import read_recordings
-from accent.evaluation.curves import draw_curves, read_rows
 from accent.network.model import load_model
-from accent.report.clips import (
-    ReportParams,
-    beside,
-    choose_clips,
-    confusion_table,
-    data_uri,
-    line_picture,
-    make_cards,
-    render,
-    subgroup_tables,
-)
+from accent.report.clips import ReportParams, choose_clips, describe_clips, make_cards
+from accent.report.page import render, tables_and_pictures
 from accent.scoring.reference import load_reference
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("model", type=Path)
-    parser.add_argument("clips", type=Path)
-    parser.add_argument("measures", type=Path, help="index of the waveforms")
-    parser.add_argument("spectrograms", type=Path)
-    parser.add_argument("predictions", type=Path)
-    parser.add_argument("evaluation", type=Path)
-    parser.add_argument("audit", type=Path)
-    parser.add_argument("plots", type=Path)
-    parser.add_argument("training", type=Path)
-    parser.add_argument("audit_pictures", type=Path)
-    parser.add_argument("page", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(
+        __doc__,
+        *("model", "clips", "measures", "spectrograms", "predictions"),
+        *("evaluation", "audit", "plots", "training", "audit_pictures"),
+        "page",
+    )
 
     params = load_params("report", ReportParams)
     model, card = load_model(args.model)
-    target = load_reference(args.model).score.target
-    classes = list(card.classes)
+    target, classes = load_reference(args.model).score.target, list(card.classes)
     chosen = choose_clips(read_frame(args.predictions), classes, params.clips)
-    known = read_frame(args.measures)
-    known = known[known.columns.difference(chosen.columns, sort=False).union(["clip_id"], sort=False)]
-    chosen = chosen.merge(known, on="clip_id", validate="one_to_one")
-    where = join_index(chosen[["clip_id"]], args.spectrograms)
+    chosen = describe_clips(chosen, read_frame(args.measures))
+    spectrograms = Parts(args.spectrograms, join_index(chosen[["clip_id"]], args.spectrograms))
     recordings = read_recordings(args.clips, chosen["clip_id"])
-    cards = make_cards(chosen, Parts(args.spectrograms, where), recordings, model, card, classes.index(target))
-    curves = draw_curves(args.plots, args.training)
-    evaluation = json.loads(args.evaluation.read_text(encoding="utf-8"))
-    html = render(
-        target=target,
-        classes=classes,
-        evaluation=evaluation,
-        probes={name: beside(probe, probe["interval"]) for name, probe in evaluation["probes"].items()},
-        subgroups=subgroup_tables(read_rows(args.plots / "subgroups.csv")),
-        audit=json.loads(args.audit.read_text(encoding="utf-8")),
-        audit_picture=data_uri((args.audit_pictures / "audit.png").read_bytes(), "image/png"),
-        confusion=confusion_table(read_rows(args.plots / "confusion.csv"), classes),
-        curves={name: line_picture(figure) for name, figure in curves.items()},
-        cards=cards,
-    )
+    cards = make_cards(chosen, spectrograms, recordings, model, card, classes.index(target))
+
+    evaluation, audit = (json.loads(path.read_text(encoding="utf-8")) for path in (args.evaluation, args.audit))
+    results = tables_and_pictures(classes, evaluation, audit, args.plots, args.training, args.audit_pictures)
+    html = render(target=target, cards=cards, **results)
     with output_file(args.page) as partial:
         partial.write_text(html, encoding="utf-8")
     wrong = sum(shown["outcome"] == "wrong" for shown in cards)

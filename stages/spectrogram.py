@@ -1,6 +1,5 @@
 """Turn waveforms into log-mel spectrograms, part by part."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pandas as pd
 import torch
 
 from accent.audio.spectrogram import SpectrogramParams, log_mel
+from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.parallel import map_parts
 from accent.core.params import load_params
@@ -24,10 +24,7 @@ def spectrogram_part(rows: pd.DataFrame, target: Path, waveforms: Path, params: 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("waveforms", type=Path)
-    parser.add_argument("spectrograms", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "waveforms", "spectrograms")
 
     params = load_params("spectrogram", SpectrogramParams)
     parts = [rows for _, rows in read_index(args.waveforms).groupby("part")]

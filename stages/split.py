@@ -1,8 +1,6 @@
 """Divide the clips into train, valid and test, with no speaker, sentence or recording in two of them."""
 
-import argparse
-from pathlib import Path
-
+from accent.core.arguments import parse_paths
 from accent.core.errors import InputError, run
 from accent.core.outputs import output_file
 from accent.core.params import load_params
@@ -13,10 +11,7 @@ from accent.corpus.splits import PROBE, SPLITS, UNUSED, SplitParams, make_splits
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("waveforms", type=Path)
-    parser.add_argument("splits", type=Path)
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "waveforms", "splits")
 
     params = load_params("split", SplitParams)
     probes = load_params("evaluate", EvaluateParams).probes

@@ -1,6 +1,5 @@
 """Train the network on random windows of the training clips, and fit its temperature on the validation clips."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,38 +7,22 @@ from fastai.torch_core import rank_distrib
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
+from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.outputs import write_json
 from accent.core.params import load_params
 from accent.core.parts import INDEX
 from accent.network.model import save_model
 from accent.network.trunk import WEIGHTS
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import open_checkpoint
 from accent.training.distributed import is_launched, join, launch, leave, share
-from accent.training.learner import (
-    TrainParams,
-    fingerprint,
-    first_weights,
-    fit,
-    loaded_code,
-    make_learner,
-    numerics,
-    read_clips,
-    training_dls,
-)
-from accent.training.outcome import model_card, training_metrics, validation_temperature
+from accent.training.learner import TrainParams, first_weights, fit, make_learner, read_clips, training_dls
+from accent.training.outcome import model_card, say_training, training_metrics, validation_temperature
 from accent.training.precision import choose_precision
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("spectrograms", type=Path)
-    parser.add_argument("splits", type=Path)
-    parser.add_argument("model", type=Path, help="folder for the weights and their card")
-    parser.add_argument("live", type=Path, help="folder for the curves by epoch")
-    parser.add_argument("metrics", type=Path)
-    parser.add_argument("--state", type=Path, required=True, help="where a run that was killed goes on from")
-    args = parser.parse_args()
+    args = parse_paths(__doc__, "spectrograms", "splits", "model", "live", "metrics", "--state")
 
     params = load_params("train", TrainParams)
     if params.processes > 1 and not is_launched():
@@ -52,9 +35,9 @@ def main() -> None:
     dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
     params = replace(params, precision=choose_precision(params.precision, dls.device))
 
-    inputs = [args.spectrograms / INDEX, args.splits, Path(__file__), *loaded_code()]
-    inputs += [params.trunk / WEIGHTS] if params.weights == "speech" else []
-    checkpoint = Checkpoint(args.state, fingerprint(inputs, params, spectrogram, audio, numerics()))
+    files = [args.spectrograms / INDEX, args.splits, Path(__file__)]
+    files += [params.trunk / WEIGHTS] if params.weights == "speech" else []
+    checkpoint = open_checkpoint(args.state, files, params, spectrogram, audio)
     learn = make_learner(share(dls), params, trunk)
     fit(learn, params, checkpoint, args.live)
     leave()
@@ -66,12 +49,7 @@ def main() -> None:
     metrics = training_metrics(params, checkpoint, temperature)
     write_json(args.metrics, metrics)
     checkpoint.clear()
-    print(
-        f"{args.model}: {len(clips['train'][0]):,} training clips in {params.precision}, "
-        f"kept epoch {metrics['kept_epoch']} of {params.epochs}; "
-        f"lowest validation loss {checkpoint.lowest_loss:.4f} at epoch {checkpoint.best_epoch}, "
-        f"temperature {temperature:.2f}"
-    )
+    print(f"{args.model}: {len(clips['train'][0]):,} training clips {say_training(metrics)}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,11 @@
 """Fixtures that several tests use."""
 
 import os
+
+# One thread a process: two processes run the tests on two cores, and threads that wait for each other spin. Set before
+# the imports, since torch reads it once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -11,11 +16,6 @@ import pytest
 from filelock import FileLock
 
 from tests.helpers import ROOT, commit, copy_project, run, run_first_stages
-
-
-def pytest_configure() -> None:
-    """One thread a process: two processes run the tests on two cores, and threads that wait for each other spin."""
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,7 +2,7 @@
 
 import tomllib
 
-from accent.training.learner import NUMERICS
+from accent.training.checkpoint import NUMERICS
 from tests.helpers import ROOT
 
 PATH = ROOT / "requirements.txt"

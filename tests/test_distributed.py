@@ -16,7 +16,7 @@ from fastai.torch_core import rank_distrib
 
 from accent.core.errors import InputError
 from accent.core.params import load_params
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, make_dls
 from accent.training.distributed import join, launch, leave, share
 from accent.training.learner import TrainParams, fit, make_learner

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from accent.training.learner import numerics
+from accent.training.checkpoint import numerics
 from tests.helpers import ROOT
 
 PIPELINE = yaml.safe_load((ROOT / "dvc.yaml").read_text())
 STAGES = PIPELINE["stages"]
 NUMERICS_FILE = "requirements-numerics.txt"
+MAX_LINES = 60  # of a stage's script
 
 
 @cache
@@ -75,6 +76,12 @@ def test_a_stage_s_deps_are_its_code_and_its_params_are_what_it_reads(name):
     assert {param.split(".")[0] for param in flat(STAGES[name].get("params", []))} == sections_read(script)
 
 
+@pytest.mark.parametrize("script", sorted((ROOT / "stages").glob("*.py")), ids=lambda script: script.stem)
+def test_a_stage_s_script_fits_a_screen(script):
+    """Its computation belongs in a package, as functions that tests call and other stages may share."""
+    assert len(script.read_text().splitlines()) <= MAX_LINES
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_every_stage_has_a_line_that_introduces_it(name):
     assert STAGES[name]["desc"][0].isupper()
@@ -107,7 +114,7 @@ def test_the_libraries_that_numbers_depend_on_are_tracked_and_installed():
 @pytest.mark.parametrize("name", ["train", "distil"])
 def test_a_training_goes_on_only_with_the_code_that_it_began_with(name):
     """What goes into the checkpoint's fingerprint is all that the stage imports, wherever it lies, and nothing else."""
-    code = f"import stages.{name}; from accent.training.learner import loaded_code; print(*loaded_code(), sep='\\n')"
+    code = f"import stages.{name}; from accent.training.checkpoint import loaded_code; print(*loaded_code(), sep='\\n')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     modules = {Path(path) for path in done.stdout.split() if not path.endswith("__init__.py")}
     named = {module for module in imported(ROOT / "stages" / f"{name}.py") if "accent" in module.parts}

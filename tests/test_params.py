@@ -8,12 +8,12 @@ from accent.core.params import load_params
 from accent.corpus.selection import EvaluateParams, IngestParams
 from accent.corpus.splits import SplitParams
 from accent.evaluation.confounds import AuditParams
+from accent.evaluation.explanations import ExplainParams
 from accent.evaluation.practice import PracticeParams
 from accent.report.clips import ReportParams
 from accent.scoring.refusal import ScoreParams
 from accent.training.augment import AugmentParams
 from accent.training.learner import TrainParams
-from stages.explain import ExplainParams
 from tests.helpers import ROOT, set_params, stage
 
 SECTIONS = {

@@ -3,6 +3,7 @@ import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -154,40 +155,52 @@ def check_full_disk(done: subprocess.CompletedProcess, folder: Path, reason: str
     assert list(folder.iterdir()) == []
 
 
+def run_first_stages_alone(folder: Path, out: Path, *command: str, **options) -> Iterator[subprocess.CompletedProcess]:
+    """Each of the first stages by `command` and its name, on one core, with its output in `out`."""
+    for name, (*inputs, _) in FIRST_STAGES.items():
+        yield subprocess.run(
+            [sys.executable, *command, name, *inputs, out / "result"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            **options,
+        )
+
+
+RUN_STAGE = """
+import runpy, sys
+
+runpy.run_module(f"stages.{sys.argv.pop(1)}", run_name="__main__", alter_sys=True)
+"""
+
+# /dev/full is a disk without space: the kernel says so to whatever is written there.
+ON_A_FULL_DISK = """
+import builtins
+import pyarrow.parquet
+
+opened, write_table = open, pyarrow.parquet.write_table
+builtins.open = lambda file, mode="r", *rest, **options: opened(
+    "/dev/full" if "w" in mode else file, mode, *rest, **options
+)
+pyarrow.parquet.write_table = lambda table, path, **options: write_table(table, open(path, "wb"), **options)
+"""
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(prepared_data, tmp_path):
-    """On a tmpfs of one page where the machine lets us mount one; the writer's failure is the kernel's own."""
-    small = tmp_path / "small"
-    small.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", str(small)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"this machine lets no test mount a file system: {mounted.stderr.decode().strip()}")
-    try:
-        for name, (*inputs, _) in FIRST_STAGES.items():
-            done = stage(name, *inputs, small / "out", cwd=prepared_data, ok=False)
-            check_full_disk(done, small, "No space left on device. Free some space, then run the same command again.")
-    finally:
-        subprocess.run(["umount", str(small)], check=True)
+    for done in run_first_stages_alone(prepared_data, tmp_path, "-c", ON_A_FULL_DISK + RUN_STAGE):
+        check_full_disk(done, tmp_path, "No space left on device. Free some space, then run the same command again.")
 
 
 def test_a_writer_that_fails_is_one_line_and_leaves_nothing(prepared_data, tmp_path):
-    """The kernel refuses files over 2 kB, which needs no privilege; the error is another one (EFBIG)."""
+    """The kernel refuses files over 2 kB, to libraries' own writers too; the error is another one (EFBIG)."""
 
     def limit() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
 
-    out = tmp_path / "out"
-    out.mkdir()
-    for name, (*inputs, _) in FIRST_STAGES.items():
-        done = subprocess.run(
-            [sys.executable, "-m", f"stages.{name}", *inputs, out / "result"],
-            cwd=prepared_data,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "LOKY_MAX_CPU_COUNT": "1", "PYTHONDONTWRITEBYTECODE": "1"},
-            preexec_fn=limit,
-            capture_output=True,
-            text=True,
-        )
-        check_full_disk(done, out, "File too large")
+    for done in run_first_stages_alone(prepared_data, tmp_path, "-c", RUN_STAGE, preexec_fn=limit):
+        check_full_disk(done, tmp_path, "File too large")
 
 
 def test_a_read_only_place_is_one_line(workdir):

@@ -110,7 +110,7 @@ def distil_arguments(name: str) -> list[str]:
 
 KILLED_IN_THE_SECOND_EPOCH = """
 import os, runpy, signal, sys
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import Checkpoint
 
 def kill(self):
     if self.epoch == 1:

@@ -18,8 +18,9 @@ from playwright.sync_api import Locator, Page, sync_playwright
 
 from accent.core.errors import InputError
 from accent.evaluation.curves import confusion, draw_loss, draw_risk_coverage, draw_roc, roc
-from accent.report import clips as report
-from accent.report.clips import audio_type, choose_clips, confusion_table, line_picture, make_card, render
+from accent.report import page as report_page
+from accent.report.clips import SHOWN, audio_type, choose_clips, make_card
+from accent.report.page import confusion_table, line_picture, render
 from stages.report import main
 from tests.browser import CHROMIUM, FLAGS
 from tests.helpers import set_params, stage
@@ -340,7 +341,7 @@ def a_page(predictions) -> dict:
     audio = io.BytesIO()
     sf.write(audio, np.zeros(1600), 16000, format="WAV")
     figure = draw_loss({"training": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})})
-    measures = dict.fromkeys(report.SHOWN, 1.0) | {"up_votes": 2, "down_votes": 0}
+    measures = dict.fromkeys(SHOWN, 1.0) | {"up_votes": 2, "down_votes": 0}
     metadata = dict.fromkeys(["sentence", "accents", "gender", "age", "locale", "source_codec"], "")
     chosen = choose_clips(predictions[:6], classes, 1).to_dict("records")
     numbers = dict.fromkeys(["roc_auc", "balanced_accuracy", "accuracy", "eer", "ece", "ece_uncalibrated"], 0.5)
@@ -404,7 +405,7 @@ def test_metadata_that_says_nothing_is_left_out(a_page):
 def test_a_file_s_name_is_not_shown_as_a_sentence(a_page, sentence, says):
     clip = a_page["cards"][0] | {"sentence": sentence}
     figure = draw_loss({"training": pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})})
-    assert make_card(clip | dict.fromkeys(report.SHOWN, 1.0), b"", figure, 0.0, 0.1)["says"] == says
+    assert make_card(clip | dict.fromkeys(SHOWN, 1.0), b"", figure, 0.0, 0.1)["says"] == says
 
 
 def test_the_ticks_of_a_curve_of_errors_are_the_percents_that_they_say():
@@ -433,7 +434,7 @@ def test_numbers_that_cannot_be_had_are_dashes(a_page):
 
 
 def test_a_page_that_is_too_large_is_one_line_with_what_to_do(a_page, monkeypatch):
-    monkeypatch.setattr(report, "MAX_BYTES", 40_000)
+    monkeypatch.setattr(report_page, "MAX_BYTES", 40_000)
     with pytest.raises(InputError) as error:
         render(**a_page)
     assert "Lower report.clips in params.yaml: 3 clips are listed now" in str(error.value)

@@ -21,11 +21,11 @@ from accent.core.errors import InputError
 from accent.core.params import load_params
 from accent.core.parts import Parts, write_part
 from accent.network.resnet import ResNet
-from accent.training import learner as training
 from accent.training.augment import AugmentParams
-from accent.training.callbacks import BatchNorm, Checkpoint
+from accent.training.callbacks import BatchNorm
+from accent.training.checkpoint import Checkpoint, fingerprint, numerics
 from accent.training.dataset import EvenWindows, RandomWindows, TensorSpectrogram
-from accent.training.learner import TrainParams, fingerprint, fit, make_learner, numerics, training_dls
+from accent.training.learner import TrainParams, fit, make_learner, training_dls
 from accent.training.precision import choose_precision
 from tests.helpers import ROOT, prepare_training, stage, train_arguments
 
@@ -396,7 +396,7 @@ def test_the_fingerprint_follows_files_and_parameters(tmp_path):
 def test_the_fingerprint_follows_the_libraries(tmp_path, monkeypatch):
     (tmp_path / "a").write_text("1")
     before = fingerprint([tmp_path / "a"], numerics())
-    monkeypatch.setattr(training, "version", lambda name: "9.9" if name == "torch" else version(name))
+    monkeypatch.setattr("accent.training.checkpoint.version", lambda name: "9.9" if name == "torch" else version(name))
     assert numerics()["torch"] == "9.9"
     assert fingerprint([tmp_path / "a"], numerics()) != before
 

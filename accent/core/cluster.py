@@ -146,7 +146,7 @@ def _result(future: Future, name: str, address: str) -> PartResult:
             f"{name}: the workers of {address} have no module {error.name}. Start them with 'python -m dask worker' "
             "in the project's folder and virtual environment"
         ) from None
-    except Exception as error:
+    except Exception as error:  # of any kind: it is raised again, and its traceback names no part
         error.add_note(f"in {name}")
         raise
 

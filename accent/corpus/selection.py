@@ -7,11 +7,14 @@ from typing import Annotated
 
 import pandas as pd
 import pyarrow as pa
+from joblib import delayed
 from pydantic import AfterValidator, BeforeValidator, Field, NonNegativeInt, PositiveInt
+from tqdm import tqdm
 
 from accent.core.errors import UNPRINTABLE, InputError
+from accent.core.parallel import in_parallel
 from accent.core.params import Fraction, Seed, params
-from accent.core.parts import Rejects, check_rejects, count_kinds
+from accent.core.parts import Rejects, check_rejects, count_kinds, part_name
 from accent.core.tables import write_table
 from accent.corpus.common_voice import COLUMNS, MAX_CLIP_BYTES, ClassFilter, Source, assign_classes
 
@@ -168,6 +171,17 @@ def seeded_hash(seed: int, name: str) -> int:
     """A hash of 63 bits of `seed` and `name`."""
     digest = hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
+
+
+def write_clips(rows: pd.DataFrame, folder: Path, clips_per_part: int) -> None:
+    """Write the clips of `select_clips` into Parquet parts, on all cores."""
+    starts = range(0, len(rows), clips_per_part)
+    jobs = [
+        delayed(write_clips_part)(rows[start : start + clips_per_part], folder / part_name(number, "parquet"))
+        for number, start in enumerate(starts)
+    ]
+    for _ in tqdm(in_parallel(jobs), total=len(jobs), unit="part", desc="clips", mininterval=1):
+        pass
 
 
 def write_clips_part(rows: pd.DataFrame, path: Path) -> None:

@@ -4,7 +4,9 @@ It knows the recording's measures, or the speaker's gender and age, alone. And w
 instead of the classes.
 """
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -111,6 +113,37 @@ def permutation_importance(
         fall = whole - np.array([roc_auc(guess(values), targets) for values in dealt])
         falls[measure] = {"mean": float(fall.mean()), "sd": float(fall.std())}
     return dict(sorted(falls.items(), key=lambda item: -item[1]["mean"]))
+
+
+def audit_measures(
+    train: pd.DataFrame, test: Predictions, waveforms: Path, params: AuditParams, intervals: EvaluateParams
+) -> dict:
+    """Audit the measures: a classifier that knows them alone, against the model, and the importance of each measure.
+
+    `train` and `test.clips` are rows of the index of `waveforms`.
+    """
+    rows = pd.concat([train, test.clips], ignore_index=True)
+    table = confound_table(rows, Parts(waveforms, rows))
+    classifier = fit_classifier(table[: len(train)], train["label"], params.seed)
+    table = table[len(train) :]
+    guess = functools.partial(log_odds, classifier, test.classes)
+    return {
+        "confounds": against_model(guess(table), test, "the confounds", intervals),
+        "importance": permutation_importance(table, guess, test.targets, params.permutations, params.seed),
+    }
+
+
+def say_comparison(found: dict) -> str:
+    """A line that says what `against_model` found of the confounds."""
+
+    def number(name: str) -> str:
+        interval = found[f"{name}_95"]
+        return f"{found[name]:.2f}" + (f" ({interval[0]:.2f} to {interval[1]:.2f})" if interval else "")
+
+    return (
+        f"ROC AUC of the confounds alone {number('roc_auc')}, of the model {number('model_roc_auc')}, "
+        f"difference {number('difference')}: {found['verdict']}"
+    )
 
 
 def against_model(alone: np.ndarray, test: Predictions, what: str, intervals: EvaluateParams) -> dict:

@@ -10,15 +10,16 @@ from accent.scoring.reference import Fitness
 HEADLINES = {"roc_auc": "ROC AUC", "balanced_accuracy": "balanced accuracy"}
 
 
-def judge_fitness(test: Mapping, second: Mapping | None, learnt: Mapping[str, int], bar: Bar) -> Fitness:
+def judge_fitness(test: Mapping, second: Mapping | None, trained_on: Mapping[str, int], bar: Bar) -> Fitness:
     """Whether the results on the test split, and on a second source if there is one, allow verdicts.
 
     Both have `roc_auc`, `balanced_accuracy`, `interval` with the `[low, high]` of each (or None), and `speakers_of`,
-    the speakers of each class; `learnt` are those of the training and validation clips. Every test has to reach `bar`.
+    the speakers of each class; `trained_on` are those of the training and validation clips. Every test
+    has to reach `bar`.
     """
     found = f"tested on {_numbers(test)}"
     if second is None:
-        found += f", all of the source that it learnt from ({_voices(learnt)}): elsewhere it may do worse"
+        found += f", all of the source that it learnt from ({_voices(trained_on)}): elsewhere it may do worse"
     else:
         found += f"; on another source, {_numbers(second)}"
     shortfall = _shortfall(test, bar) or (second is not None and _shortfall(second, bar, "on another source "))

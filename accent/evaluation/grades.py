@@ -1,6 +1,6 @@
 """Evaluation of the grade: natives against others, reliability, and stability over channels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,13 @@ from accent.core.errors import Reject
 from accent.core.params import Seed, params
 from accent.core.parts import Parts
 from accent.corpus.common_voice import gender_of
-from accent.corpus.selection import seeded_hash
-from accent.evaluation.intervals import speaker_intervals, too_few_speakers
+from accent.corpus.selection import EvaluateParams, seeded_hash
+from accent.corpus.splits import PROBE
+from accent.evaluation.intervals import say_interval, speaker_intervals, too_few_speakers
 from accent.evaluation.metrics import auc
+from accent.grading.build import draw_balanced
 from accent.grading.encoder import FRAME_SECONDS
-from accent.grading.grade import Reference, judge
+from accent.grading.grade import BELOW, NEAR, Reference, judge
 from accent.grading.grader import Grader
 
 HALVES_S = (0.5, 1.0, 2.0, 4.0)  # of speech in each of the two parts that are compared
@@ -53,6 +55,14 @@ class GradeParams:
     seed: Seed
 
 
+def draw_clips(clips: pd.DataFrame, params: GradeParams) -> pd.DataFrame:
+    """At most `params.clips` clips of each class of the test split, and of each probe; `clips` has `split`, `label`."""
+    tested = clips[clips["split"].isin(["test", PROBE])]
+    groups = [rows for _, rows in tested.groupby(["split", "label"])]
+    drawn = [rows.iloc[draw_balanced(rows, np.zeros(len(rows)), params.clips, params.seed)] for rows in groups]
+    return pd.concat(drawn, ignore_index=True)
+
+
 def grade_clips(waveforms: Path, grader: Grader, target: str, rows: pd.DataFrame) -> list[np.ndarray]:
     """The frames' grades of the clips that `rows` of the index of `waveforms` name."""
     parts = Parts(waveforms, rows)
@@ -72,6 +82,36 @@ def grade_table(rows: pd.DataFrame, heard: list[np.ndarray], target: str, refere
         z = (grade.grade - reference.centre) / reference.sd(grade.speech_s)
         found.append(kept | {"z": z, "verdict": grade.verdict(), "speech_s": grade.speech_s})
     return pd.DataFrame(found)
+
+
+def grade_metrics(
+    table: pd.DataFrame, labels: Sequence[str], heard: list[np.ndarray], target: str, intervals: EvaluateParams
+) -> dict:
+    """What `metrics/grade.json` has of the clips as they are: verdicts, natives against all others, reliability.
+
+    `table` is of `grade_table`; `heard` has the frames' grades of all clips, whose `labels` are beside it.
+    """
+    native = table[table["label"] == target]
+    natives_heard = [values for values, label in zip(heard, labels, strict=True) if label == target]
+    return {
+        "target": target,
+        "natives": say_verdicts(native),
+        "against": natives_against(table, target, intervals.resamples, intervals.seed),
+        "by_gender": by_gender(native),
+        "split_half": {"natives": split_half(natives_heard), "all": split_half(heard)},
+    }
+
+
+def say_grades(metrics: dict) -> list[str]:
+    """Lines that say what `grade_metrics` found: one for each of the others, and one of the natives."""
+    lines = []
+    for name, found in metrics["against"].items():
+        interval = say_interval(found["interval"]["auc_natives_against"])
+        area = f"ROC AUC {found['auc_natives_against']:.3f} {interval}"
+        lines.append(f"natives of {metrics['target']} against {name}: {area}; {found['clips']} clips")
+    natives, verdicts = metrics["natives"], metrics["natives"]["verdicts"]
+    below = verdicts.get(BELOW, 0.0) + verdicts.get(NEAR, 0.0)
+    return [*lines, f"{natives['clips']} natives' clips, {below:.0%} of them below their range"]
 
 
 def natives_against(table: pd.DataFrame, target: str, resamples: int, seed: int) -> dict[str, dict]:

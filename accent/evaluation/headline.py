@@ -1,16 +1,41 @@
 """Headline metrics: the test split by clip and by speaker, a second source, and abstention."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
 
-from accent.evaluation.fitness import HEADLINES
+from accent.corpus.selection import EvaluateParams
+from accent.evaluation.fitness import HEADLINES, judge_fitness
+from accent.evaluation.groups import evaluate_probes
 from accent.evaluation.intervals import say_interval, speaker_intervals, too_few_speakers
 from accent.evaluation.metrics import ece_by_chance, evaluate_scores, headline_scores
 from accent.evaluation.predictions import Predictions
+from accent.scoring.reference import Fitness
 
 RATES = ("refused", "natives_refused", "error_of_all", "error_of_answered")
+
+
+def evaluate_model(
+    judged: Predictions,
+    second_source: Predictions | None,
+    trained_on: Mapping[str, int],
+    target: str,
+    params: EvaluateParams,
+) -> tuple[dict, Fitness]:
+    """What `metrics/evaluation.json` has: the test split, the probes and the second source; and the model's fitness.
+
+    `judged` is of `accent.evaluation.predictions.judge`. `trained_on` counts the speakers of each class in the training
+    and validation splits.
+    """
+    resampling = params.resamples, params.seed
+    metrics = evaluate_test(judged.of_split("test"), target, *resampling)
+    metrics["probes"] = evaluate_probes(judged, judged.natives(target), *resampling)
+    tested = metrics["clip"] | {"interval": metrics["interval"]["clip"], "speakers_of": metrics["speakers_of"]}
+    second = None if second_source is None else evaluate_second_source(second_source, *resampling)
+    fitness = judge_fitness(tested, second, trained_on, params.bar)
+    return metrics | {"second_source": second, "fitness": asdict(fitness)}, fitness
 
 
 def evaluate_test(test: Predictions, target: str, resamples: int, seed: int) -> dict:

@@ -1,13 +1,17 @@
 """Predictions: a model's logits for clips, all that follows from them, and the table `data/predictions.parquet`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
 from accent.core.errors import InputError
+from accent.core.parts import join_index
+from accent.core.tables import read_frame
 from accent.corpus.splits import PROBE
 from accent.network.calibration import log_odds_of_logits
 from accent.network.model import ModelCard, clip_logits
@@ -117,6 +121,22 @@ class Predictions:
         probabilities = dict(zip(probability_columns(self.classes), self.probabilities.T, strict=True))
         rows = self.clips[["clip_id", "client_id", "split", "label", "predicted", "refused"]].assign(**probabilities)
         return rows.join(self.clips[["window_start_s", "window_logits"]])
+
+
+def read_test(path: Path, waveforms: Path, classes: Sequence[str]) -> Predictions:
+    """The predictions of the test split in the file `path`; the clips are their rows of the index of `waveforms`.
+
+    Raises `InputError` where their classes are not those of the model.
+    """
+    predictions = read_frame(path)
+    tested = predictions[predictions["split"] == "test"].sort_values("clip_id", ignore_index=True)
+    clips = join_index(tested[["clip_id"]], waveforms)
+    if strangers := set(clips["label"]) ^ set(classes):
+        raise InputError(
+            f"{path}: class {min(strangers)!r} is not both in the test split and the model's ({', '.join(classes)}). "
+            "Change split.fold, or run 'dvc repro'"
+        )
+    return Predictions.of_table(tested, clips)
 
 
 def judge(

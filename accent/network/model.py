@@ -1,7 +1,7 @@
 """The network: build, save (without pickle), load, and compute the logits of clips."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -48,6 +48,11 @@ class ModelCard:
     def window_hop(self) -> int:
         """Frames between the windows over which a clip is judged."""
         return self.spectrogram.frames_in(self.window_hop_seconds)
+
+    def check_labels(self, labels: Iterable[str], where: Path) -> None:
+        """Raise `InputError` for a label, of the file `where`, that is none of the model's classes."""
+        if strangers := sorted(set(labels) - set(self.classes)):
+            raise InputError(f"{where}: classes {strangers} are not the model's {list(self.classes)}. Run 'dvc repro'")
 
 
 class Standardise(nn.Module):

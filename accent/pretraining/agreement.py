@@ -55,8 +55,8 @@ def clip_grades(frames: Frames, natives: Sequence[int], others: Sequence[int], g
 @torch.inference_mode()
 def agreement(
     clips: pd.DataFrame,
-    waveforms: Sequence[np.ndarray],
     spectrograms: Sequence[np.ndarray],
+    waveforms: Sequence[np.ndarray],
     student: Student,
     teacher: Teacher,
     params: ListenParams,
@@ -64,7 +64,7 @@ def agreement(
     """Correlation over held-out natives' clips of grades from the student's frames with those from the teacher's.
 
     The student's are what its head says of the teacher's first layer, and the map that the head sees. The rows of
-    `clips` are those of `waveforms` and `spectrograms`.
+    `clips` are those of `spectrograms` and `waveforms`.
     """
     rows = bank_rows(clips, params.native, params.seed)
     if min(map(len, rows)) < 2:

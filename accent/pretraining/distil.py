@@ -1,10 +1,13 @@
 """Distillation: train the student, and measure how much of the teacher's frames it explains."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import safetensors.torch
 import torch
 from fastai.callback.channelslast import ChannelsLast
 from fastai.data.core import DataLoaders
@@ -12,7 +15,10 @@ from fastai.learner import Learner, Metric
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
+from accent.audio.spectrogram import SpectrogramParams
+from accent.audio.waveform import SAMPLE_RATE
 from accent.audio.windows import MAX_WINDOW_SECONDS
+from accent.core.outputs import output_file
 from accent.core.params import Fraction, Seed, params
 from accent.network.resnet import ResNet
 from accent.pretraining.student import Student, StudentLoss, pool_columns, refine_time
@@ -38,6 +44,11 @@ class DistilParams:
     precision: Literal["auto", "bfloat16", "float32"]
     seed: Seed
     augment: AugmentParams
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """What the network is built from."""
+        return {"arch": self.arch, "width": self.width, "antialias": self.antialias}
 
     @property
     def keep(self) -> str:
@@ -87,10 +98,28 @@ class ExplainedVariance(Metric):
         return float(1 - self.errors / max(float(self.totals), 1e-12))
 
 
+def save_student(path: Path, student: Student, mean: Tensor, spread: Tensor) -> None:
+    """Write the student's weights (float16), with the mean and standard deviation of the frames that it learnt from."""
+    tensors = student.state_dict() | {"mean": mean, "spread": spread}
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    with output_file(path) as partial:
+        partial.write_bytes(safetensors.torch.save({name: half.cpu().contiguous() for name, half in halves.items()}))
+
+
+def load_student(path: Path, params: DistilParams) -> Student:
+    """The student of `save_student`, in float32 and evaluation mode."""
+    state = {name: tensor.float() for name, tensor in safetensors.torch.load(path.read_bytes()).items()}
+    network = ResNet(**params.network, channels=1)
+    refine_time(network, params.time_stride)
+    student = Student(network, len(state["head.weight"]))
+    student.load_state_dict({name: state[name] for name in student.state_dict()})
+    return student.eval()
+
+
 def make_student_learner(dls: DataLoaders, params: DistilParams, layers: Sequence[int], kinds: np.ndarray) -> Learner:
     """A `Learner` over `dls` with a new student, whose initial weights depend on `params.seed` alone."""
     torch.manual_seed(params.seed)
-    network = ResNet(params.arch, params.width, params.antialias, channels=1)
+    network = ResNet(**params.network, channels=1)
     refine_time(network, params.time_stride)
     size = dls.one_batch()[1].shape[-1]
     student = Student(network, size)
@@ -126,4 +155,38 @@ def explained_by_locale(learn: Learner, valid: pd.DataFrame, layers: Sequence[in
     return {
         locale: {f"layer{layer}": float(1 - row[f"error{layer}"] / row[f"total{layer}"]) for layer in layers}
         for locale, row in by_locale.iterrows()
+    }
+
+
+def distil_metrics(
+    learn: Learner, last: Sequence[float], train: pd.DataFrame, epochs: int, spectrogram: SpectrogramParams
+) -> dict[str, Any]:
+    """What `metrics/distil.json` has, without the locales: sizes, and the numbers of the last epoch."""
+    names = ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)]
+    return {
+        "clips": len(train),
+        "hours": float(train["length"].sum() * spectrogram.hop_length / SAMPLE_RATE / 3600),
+        "windows": epochs * len(learn.dls.train.dataset),
+        **dict(zip(names, last, strict=True)),
+    }
+
+
+def say_distilled(metrics: dict[str, Any]) -> str:
+    """A line that says what `distil_metrics` found."""
+    explained = ", ".join(f"{name} {value:.3f}" for name, value in metrics.items() if name.startswith("explained_"))
+    return f"{metrics['clips']:,} clips, {metrics['hours']:.1f} h, {metrics['windows']:,} windows; {explained}"
+
+
+def trunk_card(
+    params: DistilParams, spectrogram: SpectrogramParams, teacher: dict, data: list[dict], commit: str, metrics: dict
+) -> dict[str, Any]:
+    """The fields of `accent.network.trunk.TrunkCard`, but for the hash of the weights."""
+    return {
+        **params.network,
+        "spectrogram": asdict(spectrogram),
+        "teacher": teacher,
+        "data": data,
+        "pretraining": asdict(params),
+        "commit": commit,
+        "metrics": metrics,
     }

@@ -24,9 +24,10 @@ from tqdm import tqdm
 from accent.audio.windows import even_starts
 from accent.core.errors import InputError
 from accent.core.outputs import output_file
+from accent.core.parts import Parts, read_index
 from accent.corpus.selection import seeded_hash
+from accent.pretraining.distil import DistilParams
 from accent.pretraining.teacher import Teacher
-from accent.training.augment import AugmentParams
 from accent.training.dataset import Augment, TensorSpectrogram
 
 CLIPS_AT_ONCE = 64
@@ -39,6 +40,19 @@ class Lessons(NamedTuple):
     clips: pd.DataFrame
     spectrograms: Tensor
     frames: Tensor
+
+
+def pair_clips(waveforms: Path, spectrograms: Path, window: int) -> tuple[pd.DataFrame, Parts, Parts]:
+    """The clips of at least `window` frames, with their spectrograms and their waveforms.
+
+    A row a clip: those of the index of `spectrograms`, with `label` and `client_id`.
+    """
+    index = read_index(waveforms)
+    known = index[["clip_id", "label", "client_id"]]
+    clips = read_index(spectrograms).merge(known, on="clip_id", validate="one_to_one")
+    clips = clips[clips["length"] >= window].reset_index(drop=True)
+    rows = clips[["clip_id"]].merge(index, on="clip_id", validate="one_to_one")
+    return clips, Parts(spectrograms, clips), Parts(waveforms, rows)
 
 
 def teach(
@@ -184,27 +198,24 @@ def lesson_dls(
     train: pd.DataFrame,
     valid: pd.DataFrame,
     window: int,
-    windows_per_clip: int,
-    batch_size: int,
-    seed: int,
-    augment: AugmentParams,
+    params: DistilParams,
     range_db: float,
 ) -> tuple[DataLoaders, tuple[Tensor, Tensor]]:
     """Random windows of `train`, augmented, and the windows of `valid` side by side; and the frames' statistics."""
     lessons = place(lessons)
     mean, spread = frame_statistics(lessons, train)
     cut = CutOut(lessons, window, mean, spread)
-    learnt = Starts(train, window, per_clip=windows_per_clip, seed=seed)
+    learnt = Starts(train, window, per_clip=params.windows_per_clip, seed=params.seed)
     judged = Starts(valid, window, hop=window)
     learnt.split_idx, judged.split_idx = 0, 1
     dls = DataLoaders.from_dsets(
         learnt,
         judged,
-        bs=batch_size,
+        bs=params.batch_size,
         num_workers=0,
         device=default_device(),
-        after_batch=[cut, IntToFloatTensor(), Augment(augment, range_db)],
-        drop_last=(len(learnt) >= batch_size, False),
+        after_batch=[cut, IntToFloatTensor(), Augment(params.augment, range_db)],
+        drop_last=(len(learnt) >= params.batch_size, False),
     )
     for dl in dls:
         _ = dl.n_inp  # fastai looks at an item when it first asks, which draws random numbers: now, not in training

@@ -139,6 +139,12 @@ def probe_sets(
     return found
 
 
+def say_heard(metrics: dict) -> str:
+    """A line that says what the trunk hears: the results of `probe_sets` and of `agreement`."""
+    areas = ", ".join(f"{name} {found['roc_auc']:.3f}" for name, found in metrics["probes"]["trunk"].items())
+    return f"ROC AUC of linear probes: {areas}; agreement with the teacher's grade {metrics['agreement']}"
+
+
 def _auc(scores: np.ndarray, clips: pd.DataFrame, intervals: EvaluateParams) -> dict:
     positive = (clips["label"] == max(clips["label"])).to_numpy()
     bounds = speaker_intervals(

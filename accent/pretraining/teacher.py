@@ -2,9 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import safetensors.torch
@@ -32,6 +33,11 @@ class TeachParams:
     layers: Annotated[tuple[Annotated[int, Field(ge=1, le=6)], ...], Field(min_length=1)]
     context_seconds: Annotated[int, Field(ge=2, le=30)]
     batch_size: Annotated[int, Field(ge=1)]
+
+
+def describe_teacher(params: TeachParams, sha256: str) -> dict[str, Any]:
+    """What a card says of the teacher: its name, how it was asked, and the hash of its weights."""
+    return {**asdict(params), "teacher": "openai/whisper-base, encoder", "weights_sha256": sha256}
 
 
 class Teacher:
@@ -86,11 +92,13 @@ class Teacher:
         return frames.half().cpu().numpy()
 
 
-def load_teacher(params: TeachParams, device: str) -> Teacher:
+def load_teacher(params: TeachParams, device: str = "") -> Teacher:
     """The teacher from a folder with `encoder.safetensors`, or from the hub by its name; nothing is unpickled.
 
+    It works on the GPU where there is one, unless a `device` is named.
     Raises `InputError` for a folder without the file, and for weights that are damaged or of another size.
     """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     state = read_weights(params.teacher)
     positions = params.context_seconds * FRAMES_PER_SECOND
     encoder = WhisperEncoder(WhisperConfig(**BASE, max_source_positions=positions))

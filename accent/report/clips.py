@@ -1,36 +1,28 @@
 """The report's clips: which ones tell most about a model, and a card of each with its recording and its picture."""
 
 import base64
-import hashlib
 import io
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import soundfile as sf
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 from pydantic import PositiveInt
 from torch import nn
 from tqdm import tqdm
 
-from accent.core.errors import InputError
 from accent.core.params import params
 from accent.corpus.splits import PROBE
 from accent.evaluation.predictions import probability_columns
 from accent.network.model import ModelCard
 from accent.scoring.explain import attributions
-from accent.scoring.picture import CLIP_BOX, draw_clip
-from accent.scoring.style import drawing
+from accent.scoring.picture import draw_clip
 
-TEMPLATES = Path(__file__).parent / "templates"
-MAX_BYTES = 20_000_000  # of the page: browsers open more slowly, and mail and forges refuse it
 HASH_CHARACTERS = 10  # of a speaker's 128: no two of a corpus share them
 MIME_TYPES = {"MP3": "audio/mpeg", "OGG": "audio/ogg", "WAV": "audio/wav", "WAVEX": "audio/wav", "FLAC": "audio/flac"}
 UNKNOWN_TYPE = "application/octet-stream"  # browsers then look at the content themselves (HTML, "MIME types")
-OTHERS = ("verdict", "interval", "clips_of", "speakers_of")  # that have no column in a table
 FILE_NAME = re.compile(r"[a-z0-9 ]*")  # the sample's prompts have the names of their files for sentences
 SHOWN = {  # column: name, unit, by what it is multiplied, decimals
     "probability": ("probability", "%", 100, 1),
@@ -76,6 +68,12 @@ def choose_clips(predictions: pd.DataFrame, classes: list[str], clips: int) -> p
     return chosen[~chosen.index.duplicated()]
 
 
+def describe_clips(chosen: pd.DataFrame, measures: pd.DataFrame) -> pd.DataFrame:
+    """The clips of `choose_clips` with what the index of the waveforms, `measures`, has of them beside."""
+    others = measures.columns.difference(chosen.columns, sort=False).union(["clip_id"], sort=False)
+    return chosen.merge(measures[others], on="clip_id", validate="one_to_one")
+
+
 def audio_type(audio: bytes) -> str:
     """The MIME type of a recording, by its content."""
     try:
@@ -87,14 +85,6 @@ def audio_type(audio: bytes) -> str:
 def data_uri(content: bytes, mime_type: str) -> str:
     """A file's content as an address that needs no file."""
     return f"data:{mime_type};base64,{base64.b64encode(content).decode()}"
-
-
-def line_picture(figure: Figure) -> str:
-    """A figure of lines as the address of an SVG picture, the same on every run."""
-    file = io.BytesIO()
-    with drawing({"svg.hashsalt": "accent"}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return data_uri(file.getvalue(), "image/svg+xml")
 
 
 def shaded_picture(figure: Figure) -> str:
@@ -142,83 +132,3 @@ def make_cards(
         figure = draw_clip(spectrogram, card, start_s, added)
         cards.append(make_card(clip, recordings[clip["clip_id"]], figure, start_s, end_s))
     return cards
-
-
-def confusion_table(rows: pd.DataFrame, classes: list[str]) -> dict[str, dict[str, int]]:
-    """Clips by actual and predicted class, from the rows of `accent.evaluation.curves.confusion`."""
-    counts = pd.crosstab(rows["actual"], rows["predicted"]).reindex(index=classes, columns=classes, fill_value=0)
-    return counts.astype(int).T.to_dict()
-
-
-def beside(numbers: dict, intervals: dict) -> dict:
-    """Numbers with their 95% intervals under the name and `_95`, as tables on the page have them."""
-    return numbers | {f"{name}_95": bounds for name, bounds in intervals.items()}
-
-
-def subgroup_tables(rows: pd.DataFrame) -> dict[str, dict[str, dict]]:
-    """A table for each dimension of the rows of `accent.evaluation.groups.subgroups`, a row for each of its values."""
-    tables = {}
-    for row in rows.fillna({"too_few": ""}).astype(object).where(rows.notna(), None).to_dict("records"):
-        bounds = {name: (row.pop(f"{name}_low"), row.pop(f"{name}_high")) for name in ("error", "roc_auc")}
-        known = {name: pair for name, pair in bounds.items() if None not in pair}
-        dimension, value = row.pop("dimension"), row.pop("value")
-        tables.setdefault(dimension, {})[value] = beside(row, known)
-    return tables
-
-
-def columns_of(table: dict[str, dict]) -> list[str]:
-    """The names of what any row of a table has, in the order in which they appear; words only where there are any."""
-    names = dict.fromkeys(name for row in table.values() for name, value in row.items() if value != "")
-    return [name for name in names if not name.endswith("_95") and name not in OTHERS]
-
-
-def number(value: float | str | None) -> str:
-    """A number for reading: counts whole, all else with three decimals; a dash for none, and words as they are."""
-    if value is None or value != value:
-        return "\N{EN DASH}"
-    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
-
-
-def interval(bounds: list[float] | None) -> str:
-    """A 95% interval for reading, or nothing where there is none."""
-    return f"{bounds[0]:.2f} to {bounds[1]:.2f}" if bounds else ""
-
-
-def sentence(text: str) -> str:
-    """A clause as a sentence of its own."""
-    return f"{text[:1].upper()}{text[1:]}."
-
-
-def render(**page: object) -> str:
-    """The page. Everything in `page` is shown as text, whatever is in it; only the template's own script may run.
-
-    Raises `InputError` for a page of more than `MAX_BYTES`.
-    """
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"number": number, "interval": interval, "columns": columns_of, "sentence": sentence}
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    votes = {(card["up_votes"], card["down_votes"]) for card in page["cards"]}
-    html = environment.get_template("report.html").render(
-        **page,
-        beside=beside,
-        measures={name: it for name, it in SHOWN.items() if len(votes) > 1 or not name.endswith("_votes")},
-        votes_differ=len(votes) > 1,  # else they say nothing
-        box=CLIP_BOX,
-        script=script,
-        script_hash=script_hash,
-    )
-    size = len(html.encode())
-    if size > MAX_BYTES:
-        raise InputError(
-            f"the report's page: {size / 1e6:,.1f} MB, at most {MAX_BYTES / 1e6:,.0f} MB are allowed. "
-            f"Lower report.clips in params.yaml: {len(page['cards']):,} clips are listed now"
-        )
-    return html

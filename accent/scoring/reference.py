@@ -45,6 +45,11 @@ class Reference:
         return float(np.interp(log_odds, self.native_log_odds, PERCENTS))
 
 
+def percentiles(log_odds: np.ndarray) -> tuple[float, ...]:
+    """Percentiles 0 to 100 of native speakers' log-odds, as a `Reference` has them."""
+    return tuple(np.percentile(log_odds, PERCENTS).tolist())
+
+
 def save_reference(folder: Path, reference: Reference) -> None:
     """Write `reference.json` into a model's folder."""
     write_json(folder / REFERENCE, asdict(reference), indent=1)

@@ -1,9 +1,7 @@
 """From windows to a trained network: the fastai `Learner` of the train stage."""
 
-import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -24,7 +22,6 @@ from fastai.torch_core import get_model, rank_distrib
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 
-import accent
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.windows import MAX_WINDOW_SECONDS
 from accent.core.errors import InputError
@@ -34,12 +31,11 @@ from accent.core.tables import read_frame
 from accent.network.model import build_model
 from accent.network.trunk import imagenet_trunk, load_trunk
 from accent.training.augment import AugmentParams
-from accent.training.callbacks import BatchNorm, BFloat16, Checkpoint, SeedEpochs
+from accent.training.callbacks import BatchNorm, BFloat16, SeedEpochs
+from accent.training.checkpoint import Checkpoint
 from accent.training.dataset import EvenWindows, RandomWindows, make_dls
 from accent.training.distributed import all_ranks, check_same
 from accent.training.precision import choose_precision
-
-NUMERICS = ("torch", "torchvision", "fastai", "numpy")
 
 
 @params
@@ -225,26 +221,3 @@ def _print_lines(learn: Learner) -> None:
 
     learn.remove_cb(ProgressCallback)
     learn.logger = print_line
-
-
-def numerics() -> dict[str, str]:
-    """The versions of the libraries that a training's numbers depend on, as requirements-numerics.txt pins them."""
-    return {name: version(name) for name in NUMERICS}
-
-
-def fingerprint(files: Iterable[Path], *params: object) -> str:
-    """A hash of the contents of `files` and of `params`: runs with the same one may continue each other."""
-    digest = hashlib.sha256(repr(params).encode())
-    for path in files:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def loaded_code() -> list[Path]:
-    """The files of this project's packages that are loaded, sorted: the code that a stage's numbers can depend on.
-
-    Those of the standard library and of what is installed beside it are `numerics`, or no part of a training.
-    """
-    package = Path(accent.__file__).parent
-    files = {Path(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    return sorted(file for file in files if file.is_relative_to(package))

@@ -10,7 +10,7 @@ from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import AudioParams
 from accent.network.calibration import fit_temperature
 from accent.network.model import clip_logits, window_logits
-from accent.training.callbacks import Checkpoint
+from accent.training.checkpoint import Checkpoint
 from accent.training.learner import Labelled, TrainParams
 
 
@@ -49,3 +49,11 @@ def training_metrics(params: TrainParams, checkpoint: Checkpoint, temperature: f
         "last_valid_loss": checkpoint.history[-1][1],
         "temperature": temperature,
     }
+
+
+def say_training(metrics: dict[str, Any]) -> str:
+    """A line that says what `training_metrics` found."""
+    return (
+        f"in {metrics['precision']}, kept epoch {metrics['kept_epoch']} of {metrics['epochs']}; lowest validation loss "
+        f"{metrics['lowest_valid_loss']:.4f} at epoch {metrics['best_epoch']}, temperature {metrics['temperature']:.2f}"
+    )
