@@ -5,10 +5,9 @@ import torch
 from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.params import load_params
-from accent.core.parts import join_index
-from accent.core.tables import read_frame
 from accent.corpus.common_voice import ClassFilter
 from accent.corpus.selection import IngestParams
+from accent.corpus.splits import clips_by_voice
 from accent.grading.banks import BankParams, build_pools
 from accent.grading.grader import save_bank
 from accent.grading.store import load_ear, load_shipped
@@ -20,7 +19,7 @@ def main() -> None:
     torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
     params, ingest = load_params("bank", BankParams), load_params("ingest", IngestParams)
     ear, card = load_ear(args.encoder)
-    clips = join_index(read_frame(args.splits, ["clip_id", "split"]), args.waveforms)
+    clips = clips_by_voice(args.splits, args.waveforms)
     labels = sorted(set(clips.loc[clips["split"] == "train", "label"]))  # with `classes: all` they are the locales
     classes = {label: ingest.classes.get(label, ClassFilter(locale=label)) for label in labels}
     pools, made = build_pools(args.waveforms, clips, classes, ear, load_shipped(args.encoder), params)

@@ -7,10 +7,9 @@ from accent.core.arguments import parse_paths
 from accent.core.errors import run
 from accent.core.outputs import output_folder, write_json
 from accent.core.params import load_params, read_json
-from accent.core.parts import join_index
-from accent.core.tables import read_frame
 from accent.corpus.recordings import draw_audio
 from accent.corpus.selection import EvaluateParams
+from accent.corpus.splits import clips_by_voice
 from accent.evaluation.grades import (
     GradeParams,
     channel_shifts,
@@ -34,7 +33,7 @@ def main() -> None:
     target, decode = load_params("score", ScoreParams).target, load_params("decode", DecodeParams)
     grader = Grader.load(args.model)
     reference = grader.reference(target)
-    clips = draw_clips(join_index(read_frame(args.splits, ["clip_id", "split"]), args.waveforms), params)
+    clips = draw_clips(clips_by_voice(args.splits, args.waveforms), params)
     heard = grade_clips(args.waveforms, grader, target, clips)
     table = grade_table(clips, heard, target, reference)
     untouched = draw_audio(args.clips, clips[clips["label"] == target], params.channel_clips, params.seed)

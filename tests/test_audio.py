@@ -19,7 +19,7 @@ from accent.audio.waveform import (
     decode_clip,
     frame_levels,
     no_speech,
-    percentiles,
+    quantiles,
     read_recording,
     speech_frames,
     without_short_runs,
@@ -207,9 +207,9 @@ def test_neither_offset_nor_hum_counts_as_speech(tone, hz):
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 500])
-def test_percentiles_are_numpys(count):
+def test_quantiles_are_numpys(count):
     values = np.random.default_rng(count).normal(size=count)
-    assert percentiles(values, [0, 10, 95, 100]) == pytest.approx(np.percentile(values, [0, 10, 95, 100]))
+    assert quantiles(values, [0, 0.1, 0.95, 1]) == pytest.approx(np.quantile(values, [0, 0.1, 0.95, 1]))
 
 
 def test_short_runs_are_taken_out_as_by_hand():

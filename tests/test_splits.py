@@ -6,7 +6,7 @@ import pytest
 
 from accent.core.errors import InputError
 from accent.corpus.common_voice import TSV
-from accent.corpus.splits import SplitParams, make_splits, sentence_key, shared_between_splits
+from accent.corpus.splits import SplitParams, clips_by_voice, make_splits, sentence_key, shared_between_splits
 from tests.helpers import EXCLUSIONS, set_params, stage, write_release
 from tests.test_fingerprint import made_print
 
@@ -247,6 +247,9 @@ def test_the_same_audio_under_other_names_in_one_class_and_in_both(workdir):
     voices = pd.read_parquet(workdir / "splits.parquet").set_index("client_id")["voice"]
     assert voices["copyfr0"] == voices["fr-0"].iloc[0]  # who shares a recording is one voice, as results are counted
     assert voices["fr-7"].nunique() == 1
+    clips = clips_by_voice(workdir / "splits.parquet", workdir / "waveforms")
+    assert "copyfr0" not in set(clips["client_id"])
+    assert {"length", "part"} < set(clips.columns)
 
 
 @pytest.mark.slow

@@ -155,9 +155,9 @@ def frame_levels(waveform: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(power, 1e-10))
 
 
-def percentiles(values: np.ndarray, percents: list[float]) -> np.ndarray:
-    """`np.percentile`, in a fifth of its time."""
-    places = np.array(percents) / 100 * (len(values) - 1)
+def quantiles(values: np.ndarray, shares: list[float]) -> np.ndarray:
+    """`np.quantile`, in a fifth of its time."""
+    places = np.array(shares) * (len(values) - 1)
     return np.interp(places, np.arange(len(values)), np.sort(values))
 
 
@@ -220,7 +220,7 @@ def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[st
     waveform = high_pass(recording.waveform)
     duration = len(waveform) / SAMPLE_RATE
     levels = frame_levels(waveform)
-    floor, loud = percentiles(levels, [10, 95])
+    floor, loud = quantiles(levels, [0.1, 0.95])
     speech = np.flatnonzero(speech_frames(levels, floor, params.silence_db) & (levels.max() > SILENT_DBFS))
     if len(speech):
         begin = speech[0] * HOP_SECONDS

@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from accent.audio.duplicates import first_linked, same_recordings
 from accent.core.errors import InputError
 from accent.core.params import Seed, params
+from accent.core.parts import join_index
+from accent.core.tables import read_frame
 from accent.corpus.selection import draw
 
 SPLITS = ("train", "valid", "test")
@@ -80,6 +83,15 @@ def make_splits(
     _limit(clips, params)
     _check_classes(clips[~clips["label"].isin(probes)], params)
     return clips
+
+
+def clips_by_voice(splits: Path, waveforms: Path) -> pd.DataFrame:
+    """The clips of the table of splits with the columns of the waveforms' index.
+
+    Their `client_id` is the voice: speakers that share a recording count as one, as they do in all results.
+    """
+    clips = join_index(read_frame(splits, ["clip_id", "split", "voice"]), waveforms)
+    return clips.assign(client_id=clips["voice"])
 
 
 def _voices(speakers: pd.Series, first: np.ndarray) -> pd.Series:
