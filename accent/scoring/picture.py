@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from scipy.special import expit, logit
 
 from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE
-from accent.grading.take import MOMENT_SECONDS
+from accent.grading.take import MOMENT_SECONDS, GradedWord
 from accent.network.model import ModelCard
 from accent.scoring.explain import attributions, cells_of
 from accent.scoring.scorer import Piece, Score, Scorer
@@ -34,20 +34,26 @@ def band_hz(card: ModelCard) -> np.ndarray:
 def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
     """Native range, timeline over the waveform, and spectrogram with what speaks for and against, one below the other.
 
-    Of a recording of several pieces, the one given.
+    Of a recording of several pieces, the one given. A native's reading that it is compared with follows the timeline.
     """
+    words = [word for word in score.graded.words if word.native_start_s is not None] if score.graded else []
+    heights = [0.4, 1.5, *([0.7] if words else []), 2.2] if len(piece.waveform) else [0.5]
     with drawing():
-        figure = new_figure(WIDTH, 5.6 if len(piece.waveform) else 1.4)
-        heights = [0.4, 1.5, 2.2] if len(piece.waveform) else [0.5]
+        figure = new_figure(WIDTH, sum(heights) + (1.5 if len(piece.waveform) else 0.9))
         axes = figure.subplots(len(heights), 1, gridspec_kw={"height_ratios": heights}, squeeze=False)[:, 0]
         draw_range(axes[0], score, score.target)
         if len(piece.waveform):
             draw_timeline(axes[1], piece, score)
+            if words:
+                draw_words_beside(axes[2], words)
             added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram)
-            draw_spectrogram(axes[2], piece.spectrogram, scorer.card, piece.start_s, added)
-            axes[1].sharex(axes[2])
-            axes[1].tick_params(labelbottom=False)
-            axes[2].set_xlabel("seconds")
+            draw_spectrogram(axes[-1], piece.spectrogram, scorer.card, piece.start_s, added)
+            for above in axes[1:-1]:
+                above.sharex(axes[-1])
+                above.tick_params(labelbottom=False)
+            if words:  # the native's may be the longer reading
+                axes[-1].set_xlim(right=max(axes[-1].get_xlim()[1], axes[2].dataLim.x1))
+            axes[-1].set_xlabel("seconds")
         figure.suptitle(title)
         figure.supxlabel(fill(score.fitness.sentence, FOOTER_CHARACTERS), size=8, color=INK)
         return figure
@@ -114,6 +120,24 @@ def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
     ticks = [value for value in (0.01, 0.1, 0.5, 0.9, 0.99) if abs(logit(value)) <= size]
     axes.set(yticks=logit(ticks), yticklabels=[f"{value:.0%}" for value in ticks])
     axes.set_ylabel("window by window")
+
+
+def draw_words_beside(axes: Axes, words: list[GradedWord]) -> None:
+    """The words of a take above the same words of a native, whose first word is moved to where the take's begins.
+
+    Lines join the same words: where they slant, the take is ahead or behind; where a word is coloured, it is below
+    natives' range.
+    """
+    moved = words[0].start_s - words[0].native_start_s
+    for word in words:
+        ours, theirs = (word.start_s, word.end_s), (word.native_start_s + moved, word.native_end_s + moved)
+        colour = AGAINST if word.below else INK
+        for (start, end), place, own in ((ours, 1, colour), (theirs, 0, FOR)):
+            axes.barh(place, end - start, 0.25, left=start, color=own, alpha=0.8, edgecolor="white")
+        for start, end in zip(ours, theirs, strict=True):
+            axes.plot([start, end], [1, 0], color=colour, linewidth=0.6, alpha=0.6)
+        axes.text(sum(theirs) / 2, -0.25, word.text, ha="center", va="top", color=INK, size=7)
+    axes.set(ylim=(-0.9, 1.3), yticks=[1, 0], yticklabels=["take", "native"])
 
 
 def _draw_waveform(axes: Axes, piece: Piece, middle: float, size: float) -> None:

@@ -122,7 +122,7 @@ export function trim(recording: Recording, { audio: params, high_pass }: Pick<Ca
       trailing_silence_s: duration - end,
       loudness_dbfs: loudness,
       level_range_db: levelRange,
-      snr_db: loud - floor,
+      snr_db: Math.max(loud, SILENT_DBFS) - Math.max(floor, SILENT_DBFS),
       clipped_fraction: recording.clippedFraction,
       bandwidth_hz: bandwidthHz(waveform),
       source_rate_hz: recording.sourceRate,
