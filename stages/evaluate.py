@@ -29,9 +29,9 @@ def main() -> None:
     typicality = fit_typicality(*features, score.typical_quantile)
     judged = judge(clips, read_frame(args.measures), card, typicality, score)
     second = clips[clips["split"] == SECOND_SOURCE]
-    second = Predictions.of_windows(second, card) if len(second) else None
+    second_source = Predictions.of_windows(second, card) if len(second) else None
     trained_on = sizes(clips[clips["split"].isin(["train", "valid"])], list(card.classes))["speakers_of"]
-    metrics, fitness = evaluate_model(judged, second, trained_on, score.target, params)
+    metrics, fitness = evaluate_model(judged, second_source, trained_on, score.target, params)
 
     with output_folder(args.plots) as folder:
         write_curves(folder, judged, score.target)
