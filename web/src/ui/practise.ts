@@ -37,7 +37,8 @@ export class Practise {
   private readonly outcome = h("section", { class: "outcome" });
   private liveLevels: number[] = [];
   private loudness: Loudness | null = null;
-  private rehearsed: "no" | "now" | "yes" = "no"; // whether the take until this pause was heard
+  private rehearsing = false;
+  private rehearsedSpeech = 0; // s of speech in the take when it was last heard ahead
 
   constructor(
     private readonly app: App,
@@ -139,7 +140,7 @@ export class Practise {
       });
       this.liveLevels = [];
       this.loudness = null;
-      this.rehearsed = "no";
+      this.rehearsedSpeech = 0;
       if (this.recorder.deviceId) void this.renderDevices(this.recorder.deviceId);
     } catch (error) {
       if (error instanceof MicrophoneError) this.problem(error.problem);
@@ -166,7 +167,7 @@ export class Practise {
     const { say, numbers } = this.app;
     this.liveLevels.push(samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0));
     this.drawLive();
-    this.rehearse(watch.quietSeconds);
+    this.rehearse(watch);
     this.recordLabel.textContent = `${say.stop} · ${numbers.number(seconds, 0)} s`;
     if (watch.loudness !== this.loudness) {
       this.loudness = watch.loudness;
@@ -175,17 +176,16 @@ export class Practise {
     }
   }
 
-  /** Have the engine hear the take until a pause: if it ends there, its verdict is there at once. */
-  private rehearse(quietSeconds: number): void {
-    if (this.rehearsed === "now" || !this.recorder) return;
-    if (quietSeconds < PAUSE_SECONDS) this.rehearsed = "no";
-    else if (this.rehearsed === "no") {
-      this.rehearsed = "now";
-      void asKept(this.recorder.sound())
-        .then((sound) => this.app.engine.score(sound, null))
-        .catch(() => {}) // the take itself will say so
-        .finally(() => (this.rehearsed = "yes"));
-    }
+  /** Have the engine hear the take until a pause, one pause at a time: if it ends there, its verdict is there at once. */
+  private rehearse({ quietSeconds, speechSeconds }: LevelWatch): void {
+    if (this.rehearsing || !this.recorder) return;
+    if (quietSeconds < PAUSE_SECONDS || speechSeconds === this.rehearsedSpeech) return;
+    this.rehearsing = true;
+    this.rehearsedSpeech = speechSeconds;
+    void asKept(this.recorder.sound())
+      .then((sound) => this.app.engine.score(sound, null))
+      .catch(() => {}) // the take itself will say so
+      .finally(() => (this.rehearsing = false));
   }
 
   private drawLive(): void {
