@@ -58,10 +58,10 @@ export interface Picture {
   spectrogram: Spectrogram;
 }
 
-/** All there is to say of a take. A refused one has no grade, no frames and no words. */
+/** All there is to say of a take. A refused one has its measures, and no number that a verdict would rest on. */
 export interface Result {
   refused: Refusal | null;
-  languages: Record<string, number>; // probability of each class; empty where nothing could be heard
+  languages: Record<string, number>; // probability of each class; of a refused take empty
   grade: Grade | null;
   frames: Frames | null;
   stretches: Stretch[]; // that sounded least native, the worst first

@@ -66,8 +66,6 @@ export async function score(
     features.map((sum) => sum / windows),
     card.typicality,
   );
-  const probabilities = softmax(means.map((logit) => logit / temperature));
-  const languages = Object.fromEntries(classes.map((label, i) => [label, probabilities[i]]));
   const speech = { start: measures.leading_silence_s, end: measures.duration_s - measures.trailing_silence_s };
   const values = graded.flatMap((piece) => Array.from(piece.values));
   let refused = refusal(measures, distance, probability, card.thresholds);
@@ -75,10 +73,11 @@ export async function score(
   if (refused?.kind === "too close to call" && values.length) refused = null;
   refused ??= unproven(card);
   if (!refused && !values.length) refused = { kind: "too many pauses", found: measures.speech_s, needed: 0 };
-  if (refused) return { ...nothing, refused, languages, speech };
+  if (refused) return { ...nothing, refused, speech };
+  const probabilities = softmax(means.map((logit) => logit / temperature));
   return {
     refused,
-    languages,
+    languages: Object.fromEntries(classes.map((label, i) => [label, probabilities[i]])),
     grade: judge(values, card.grade, probability >= 0.5),
     frames: moments(graded, card.grade),
     stretches: leastNative(graded, card.grade),
