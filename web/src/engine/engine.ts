@@ -22,7 +22,8 @@ export interface Word extends Stretch {
   below: boolean; // natives' range for so short a stretch
 }
 
-export type Verdict = "within" | "near" | "below" | "elsewhere"; // elsewhere: rather another language
+export const VERDICTS = ["within", "near", "below", "elsewhere"] as const; // elsewhere: rather another language
+export type Verdict = (typeof VERDICTS)[number];
 
 /** How near a take came to natives. Higher is more native. */
 export interface Grade {

@@ -160,7 +160,9 @@ export const en = {
   deleteAll: "Delete all",
   deleteQuestion: "Delete all takes of this browser? Export them first if you want to keep them.",
   deleteYes: "Delete",
-  imported: (count: number) => `${count} ${count === 1 ? "take" : "takes"} imported.`,
+  imported: (count: number, here: number) =>
+    `${count} ${count === 1 ? "take" : "takes"} imported${here ? `; ${here} ${here === 1 ? "was" : "were"} here already` : ""}.`,
+  importNotKept: "This browser did not let the page keep those takes, so none was imported.",
   importFailed: (name: string) => `${name} is not a zip that this page exported.`,
   ownText: "Without a text",
   openedFile: (name: string) => `Recording: ${name}`,

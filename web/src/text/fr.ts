@@ -160,7 +160,9 @@ export const fr: Texts = {
   deleteAll: "Tout effacer",
   deleteQuestion: "Effacer toutes les prises de ce navigateur ? Exportez-les avant si vous voulez les garder.",
   deleteYes: "Effacer",
-  imported: (count) => `${count} ${count === 1 ? "prise importée" : "prises importées"}.`,
+  imported: (count, here) =>
+    `${count} ${count < 2 ? "prise importée" : "prises importées"}${here ? ` ; ${here} ${here === 1 ? "était" : "étaient"} déjà là` : ""}.`,
+  importNotKept: "Ce navigateur n’a pas laissé la page garder ces prises ; aucune n’a été importée.",
   importFailed: (name) => `${name} n’est pas un zip exporté par cette page.`,
   ownText: "Sans texte",
   openedFile: (name) => `Enregistrement : ${name}`,
