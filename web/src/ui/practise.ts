@@ -17,7 +17,7 @@ import type { Session, Shown } from "./session";
 
 const KEPT_SECONDS = 300; // longer recordings are scored and not kept
 const LIVE_BARS = 96;
-const PAUSE_SECONDS = 0.25; // after which a take may be over
+const PAUSE_SECONDS = 0.15; // after which a take may be over
 
 export class Practise {
   readonly element: HTMLElement;
@@ -182,7 +182,7 @@ export class Practise {
     if (quietSeconds < PAUSE_SECONDS || speechSeconds === this.rehearsedSpeech) return;
     this.rehearsing = true;
     this.rehearsedSpeech = speechSeconds;
-    void asKept(this.recorder.sound())
+    void decodeWav(encodeWav(this.recorder.sound()))
       .then((sound) => this.app.engine.score(sound, null))
       .catch(() => {}) // the take itself will say so
       .finally(() => (this.rehearsing = false));
@@ -249,7 +249,7 @@ export class Practise {
     try {
       const start = performance.now();
       const recording = encodeWav(sound);
-      const heard = fileName === null ? await asKept(sound) : sound;
+      const heard = fileName === null ? await decodeWav(recording) : sound; // what is kept is what is scored
       const result = await app.engine.score(heard, read.text, (share) => {
         if (share < 1) this.status.textContent = app.say.scoringShare(app.numbers.percent(share));
       });
@@ -512,11 +512,6 @@ export class Practise {
       if (file) void this.openFile(file);
     });
   }
-}
-
-/** A recording as it is read back from what is kept of it: what is kept is what is scored. */
-function asKept(sound: Sound): Promise<Sound> {
-  return decodeWav(encodeWav(sound));
 }
 
 /** A text with the words between asterisks as marked ones. */
