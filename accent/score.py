@@ -118,10 +118,10 @@ def graded_cells(score: Score, levels: str) -> list[str]:
 
 def ungraded_cells(score: Score, levels: str) -> list[str]:
     """The same where there is none: the classifier's answer."""
-    answers = ["", ""]
-    if score.verdict != UNSURE:
-        answers = [f"{score.probability:.0%}", f"{score.percentile:.0f}%"]
-    return [*answers, f"{score.speech_s:.1f} s", bars(score.windows, levels)]
+    speech = f"{score.speech_s:.1f} s"
+    if score.refused:
+        return ["", "", speech, ""]
+    return [f"{score.probability:.0%}", f"{score.percentile:.0f}%", speech, bars(score.windows, levels)]
 
 
 def print_table(scores: list[tuple[Path, Score]], scorer: Scorer, console: Console) -> None:

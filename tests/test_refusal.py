@@ -26,7 +26,7 @@ def test_a_good_take_is_judged():
         ({"clipped_fraction": 0.2, "snr_db": 5.0}, 0.8, 0.9, "clipped", "20.0% of the samples"),
         ({"snr_db": 5.0}, 0.8, 0.9, "too noisy", "5 dB above the noise, 15 are needed"),
         ({"bandwidth_hz": 3400.0}, 0.8, 0.9, "muffled", "nothing above 3,400 Hz, 4,500 are needed"),
-        ({}, 1.3, 0.9, "unlike speech", "1.3 times as far as allowed"),
+        ({}, 1.3, 0.9, "unlike speech", "by 1.30 where 1 is allowed: record without music"),
         ({}, 0.8, 0.55, "too close to call", "record more"),
         ({}, 0.8, 0.45, "too close to call", "record more"),
     ],

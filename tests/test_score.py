@@ -20,7 +20,7 @@ from accent.audio.waveform import read_recording
 from accent.core.errors import InputError, Reject
 from accent.grading.reading import read_aloud
 from accent.network.typicality import Typicality
-from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table, print_words
+from accent.score import BARS, PLAIN_BARS, bars, find_takes, print_table, print_words, ungraded_cells
 from accent.scoring.picture import draw_take
 from accent.scoring.reference import Fitness
 from accent.scoring.refusal import Refusal
@@ -273,10 +273,19 @@ def test_a_take_has_a_grade_its_moments_and_its_words(grading, monkeypatch):
 def test_a_refused_take_has_no_grade_anywhere(grading):
     noise = (0.3 * np.random.default_rng(1).uniform(-1, 1, 5 * RATE)).astype(np.float32)
     for take in (noise, np.zeros(3 * RATE, np.float32)):
-        fields = grading.score(take).as_dict()
+        score = grading.score(take)
+        fields = score.as_dict()
         assert fields["verdict"] == "unsure"
         names = "grade grade_percentile grade_low grade_high native_low native_high timeline stretches words percentile"
         assert {fields[name] for name in names.split()} == {None}
+        assert {fields[name] for name in ("probability", "probability_low", "probability_high")} == {None}
+        assert (fields["language"], fields["windows"]) == ({}, [])
+        assert fields["measures"] == score.measures
+        assert not any("%" in cell for cell in ungraded_cells(score, BARS))
+        figure = draw_take(grading, grading.first_heard(take), score, "take")
+        shown = [text.get_text() for axes in figure.axes[:2] for text in axes.texts]
+        assert [" ".join(text.split()) for text in shown] == [f"unsure: {score.reason}"]
+        assert not any(axes.patches or axes.lines for axes in figure.axes[:2])
 
 
 def test_what_is_wrong_with_the_question_is_one_line(trained):

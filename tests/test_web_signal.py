@@ -91,6 +91,16 @@ def test_resampling_agrees_with_soxr(signal, rate):
     assert np.sqrt(np.mean(error**2)) < 1e-3 * np.sqrt(np.mean(expected**2))  # -60 dB
 
 
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
+def test_a_recording_that_grows_is_resampled_as_if_it_were_whole(signal, clips, rate):
+    lengths = [0, 10, 300, rate, rate + 1, 2 * rate, rate // 2, len(clips[0])]  # shorter again: another recording
+    found, *wholes = signal(
+        ["grown", as_text(clips[0]), lengths, rate, 16000],
+        *(["resample", as_text(clips[0][:length]), rate, 16000] for length in lengths),
+    )
+    assert found == wholes
+
+
 @pytest.mark.parametrize("rate", [44100, 48000])
 def test_resampling_keeps_tones_in_the_band_and_drops_those_beyond(signal, rate):
     time = np.arange(2 * rate) / rate

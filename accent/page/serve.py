@@ -26,6 +26,10 @@ class Handler(SimpleHTTPRequestHandler):
         self.natives = natives
         super().__init__(*args, **kwargs)
 
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # the visitor left before all of it was there
+            super().handle()
+
     def do_GET(self) -> None:
         path = unquote(self.path.split("?")[0])
         if self.natives and path == "/natives.json":
@@ -38,10 +42,6 @@ class Handler(SimpleHTTPRequestHandler):
                 self._answer(audio, "audio/mpeg")
         else:
             super().do_GET()
-
-    def copyfile(self, source, outputfile) -> None:
-        with suppress(ConnectionError):  # the visitor left before the file was there
-            super().copyfile(source, outputfile)
 
     def _answer(self, body: bytes, content_type: str) -> None:
         self.send_response(200)

@@ -46,7 +46,8 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
             draw_timeline(axes[1], piece, score)
             if words:
                 draw_words_beside(axes[2], words)
-            added = attributions(scorer.model, scorer.card, scorer.target, piece.spectrogram)
+            explained = (scorer.model, scorer.card, scorer.target, piece.spectrogram)
+            added = None if score.refused else attributions(*explained)
             draw_spectrogram(axes[-1], piece.spectrogram, scorer.card, piece.start_s, added)
             for above in axes[1:-1]:
                 above.sharex(axes[-1])
@@ -62,8 +63,12 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
 def draw_range(axes: Axes, score: Score, target: str) -> None:
     """The grade, with its own 95% range, on a line beside natives' range; without one, the probability.
 
-    A refused take shows the line alone.
+    Of a refused take, the reason in their place.
     """
+    if score.refused:
+        axes.set_axis_off()
+        axes.text(0.5, 0.5, fill(f"unsure: {score.reason}", FOOTER_CHARACTERS), ha="center", va="center", size=9)
+        return
     if score.graded:
         whole = score.graded.whole
         low, high, value, own = whole.native_low, whole.native_high, whole.grade, (whole.low, whole.high)
@@ -78,10 +83,9 @@ def draw_range(axes: Axes, score: Score, target: str) -> None:
     axes.axhspan(0.35, 0.65, 0, 1, color=INK, alpha=0.15)
     axes.barh(0.5, high - low, 0.5, left=low, color=FOR, alpha=0.45)
     axes.text((low + high) / 2, 0.86, "natives", ha="center", va="bottom", color=FOR, size=9)
-    if value is not None and not score.reason:
-        axes.plot([value] * 2, [0.1, 0.9], color=AGAINST if value < low else FOR, linewidth=3)
-        if own:
-            axes.plot(own, [0.5, 0.5], color=INK, linewidth=1.5)
+    axes.plot([value] * 2, [0.1, 0.9], color=AGAINST if value < low else FOR, linewidth=3)
+    if own:
+        axes.plot(own, [0.5, 0.5], color=INK, linewidth=1.5)
     axes.set(xlim=ends, ylim=(0, 1.35), yticks=[])
     axes.set_ylabel(target, rotation=0, ha="right", va="center")
     axes.spines["left"].set_visible(False)
@@ -90,8 +94,12 @@ def draw_range(axes: Axes, score: Score, target: str) -> None:
 def draw_timeline(axes: Axes, piece: Piece, score: Score) -> None:
     """A take's value over time, as a curve over the waveform: the grade's, or the windows' log-odds.
 
-    The least native stretches are shaded, and the words of the text stand below.
+    The least native stretches are shaded, and the words of the text stand below. A refused take has its waveform alone.
     """
+    if score.refused:
+        _draw_waveform(axes, piece, 0.0, 1.0)
+        axes.set(ylim=(-1.1, 1.1), yticks=[])
+        return
     end = piece.start_s + len(piece.waveform) / SAMPLE_RATE
     if score.graded:
         rows = [moment for moment in score.graded.timeline if piece.start_s <= moment.start_s < end]

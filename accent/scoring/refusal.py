@@ -23,8 +23,8 @@ REASONS = {
     "microphone",
     "muffled": "muffled: nothing above {found:,.0f} Hz, {needed:,.0f} are needed: use another microphone, and no "
     "telephone line or headset in telephone mode",
-    "unlike speech": "unlike the speech that it knows, {found:.1f} times as far as allowed: record one voice, without "
-    "music or other sounds",
+    "unlike speech": "unlike the voices that it knows, by {found:.2f} where 1 is allowed: record without music or "
+    "another voice; if there was none, go nearer to the microphone, or use another one",
     TOO_CLOSE: "too close to call: record more, or another sentence",
     UNPROVEN: "unproven: this model has not been shown to tell the classes apart: train it on more voices",
 }

@@ -29,6 +29,7 @@ from accent.scoring.reference import NATIVE_HIGH, NATIVE_LOW, Fitness, Reference
 from accent.scoring.refusal import TOO_CLOSE, UNPROVEN, Refusal, refusal
 
 UNSURE = "unsure"
+OF_THE_MODEL = ("probability", "probability_low", "probability_high", "percentile")  # numbers that a verdict rests on
 ASKED_ONCE = "words left out: only of a take of one piece are they looked for, and this one has several"
 NOT_NATIVE = "the native's reading is graded below natives' range itself"
 BATCH_SIZE = 16  # windows at once: more are hardly faster on a CPU, and need more memory
@@ -45,7 +46,7 @@ class Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Score:
-    """What there is to say of a take. Where it is refused, there is no grade and no percentile."""
+    """What there is to say of a take. Where it is refused, what was computed all the same is for statistics alone."""
 
     verdict: str  # see `say_verdict`; or "unsure"
     refused: Refusal | None  # why it is unsure
@@ -73,11 +74,14 @@ class Score:
         return None if self.refused else self.heard
 
     def as_dict(self) -> dict:
-        """What `--json` prints of it."""
+        """What `--json` prints of it. Of a refused take it has the reason and the measures, and no other number."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         del fields["refused"], fields["heard"]
         inner = {"windows": [window._asdict() for window in self.windows], "fitness": dataclasses.asdict(self.fitness)}
         fields |= {"language": fields.pop("probabilities")}
+        if self.refused:
+            fields |= {**dict.fromkeys(OF_THE_MODEL), "language": {}}
+            inner["windows"] = []
         return {"verdict": fields.pop("verdict"), "reason": self.reason, **self._grade_fields(), **fields, **inner}
 
     def _grade_fields(self) -> dict:

@@ -10,7 +10,7 @@ import type { Card } from "../src/engine/card";
 import { highPass } from "../src/engine/high-pass";
 import { mix } from "../src/engine/mix";
 import { refusal, unproven } from "../src/engine/refusal";
-import { resample } from "../src/engine/resample";
+import { resample, Resampler } from "../src/engine/resample";
 import { mergeMeasures, trim } from "../src/engine/trim";
 import { addWindowFeatures, unlikeness } from "../src/engine/typicality";
 import { findWords, type Reading } from "../src/engine/words";
@@ -41,6 +41,11 @@ const takes = (rows: [string, number | null][]) =>
 
 const calls: Record<string, (...given: never[]) => unknown> = {
   resample: (samples: Floats, from: number, to: number) => text(resample(floats(samples), from, to)),
+  // A recording that grows: its outputs at each of some lengths.
+  grown: (samples: Floats, lengths: number[], from: number, to: number) => {
+    const resampler = new Resampler();
+    return lengths.map((length) => text(resampler.resample(floats(samples).subarray(0, length), from, to)));
+  },
   trim: (samples: Floats, card: Card) => {
     const { waveform, measures } = trim({ waveform: floats(samples), sourceRate: 16000, clippedFraction: 0 }, card);
     return { waveform: text(waveform), measures };

@@ -32,12 +32,22 @@ export function encodeWav(sound: Sound): Blob {
   return new Blob([view], { type: "audio/wav" });
 }
 
+/** Whether `encodeWav` may have written it: `decodeWav` asks nothing of a file. */
+export function isOurWav(bytes: Uint8Array): boolean {
+  if (bytes.length <= HEADER) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const text = (place: number, length: number) => String.fromCharCode(...bytes.subarray(place, place + length));
+  const [format, channels, bits] = [20, 22, 34].map((place) => view.getUint16(place, true));
+  const rate = view.getUint32(24, true);
+  const whole = view.getUint32(40, true) === bytes.length - HEADER;
+  const named = text(0, 4) === "RIFF" && text(8, 8) === "WAVEfmt " && text(36, 4) === "data";
+  return whole && named && format === 1 && channels === 1 && bits === 16 && rate >= 3000 && rate <= 768000;
+}
+
 /** Our own files back; others go through the browser's decoder. */
 export async function decodeWav(file: Blob): Promise<Sound> {
   const view = new DataView(await file.arrayBuffer());
-  const samples = Float32Array.from(
-    { length: (view.byteLength - HEADER) >> 1 },
-    (_, i) => view.getInt16(HEADER + 2 * i, true) / 32768,
-  );
+  const samples = new Float32Array((view.byteLength - HEADER) >> 1);
+  for (let i = 0; i < samples.length; i++) samples[i] = view.getInt16(HEADER + 2 * i, true) / 32768;
   return { channels: [samples], rate: view.getUint32(24, true) };
 }

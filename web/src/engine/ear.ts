@@ -2,7 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import type { Card } from "./card";
-import type { Spectrogram } from "./typicality";
+import { addWindowFeatures, type Spectrogram } from "./typicality";
 import type { Heard } from "./grade";
 import { fillUp, piecesOf, speechPlaces } from "./pieces";
 import { evenStarts } from "./windows";
@@ -12,6 +12,7 @@ export interface Windows {
   spectrogram: Spectrogram;
   starts: number[]; // first frames of the windows
   logits: number[][]; // of each window
+  features: Float64Array; // sums over the windows, see typicality.ts
 }
 
 export interface Listened {
@@ -58,9 +59,13 @@ export class Ear {
     });
     const values = outputs.logits.data as Float32Array;
     const classes = this.card.classes.length;
+    const heard = { cells: outputs.cells.data as Uint8Array, frames, nMels: spectrogram.n_mels };
+    const features = new Float64Array(this.card.typicality.mean.length);
+    addWindowFeatures(features, heard, starts, this.card);
     return {
-      spectrogram: { cells: outputs.cells.data as Uint8Array, frames, nMels: spectrogram.n_mels },
+      spectrogram: heard,
       starts,
+      features,
       logits: starts.map((_, i) => Array.from(values.subarray(i * classes, (i + 1) * classes))),
     };
   }

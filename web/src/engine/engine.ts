@@ -22,7 +22,8 @@ export interface Word extends Stretch {
   below: boolean; // natives' range for so short a stretch
 }
 
-export type Verdict = "within" | "near" | "below" | "elsewhere"; // elsewhere: rather another language
+export const VERDICTS = ["within", "near", "below", "elsewhere"] as const; // elsewhere: rather another language
+export type Verdict = (typeof VERDICTS)[number];
 
 /** How near a take came to natives. Higher is more native. */
 export interface Grade {
@@ -58,10 +59,10 @@ export interface Picture {
   spectrogram: Spectrogram;
 }
 
-/** All there is to say of a take. A refused one has no grade, no frames and no words. */
+/** All there is to say of a take. A refused one has its measures, and no number that a verdict would rest on. */
 export interface Result {
   refused: Refusal | null;
-  languages: Record<string, number>; // probability of each class; empty where nothing could be heard
+  languages: Record<string, number>; // probability of each class; of a refused take empty
   grade: Grade | null;
   frames: Frames | null;
   stretches: Stretch[]; // that sounded least native, the worst first

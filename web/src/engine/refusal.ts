@@ -3,16 +3,18 @@
 import type { Card, Thresholds } from "./card";
 import type { Measures } from "./trim";
 
-export type Reason =
-  | "silent"
-  | "too little speech"
-  | "too many pauses"
-  | "too noisy"
-  | "clipped"
-  | "muffled"
-  | "unlike speech"
-  | "too close to call"
-  | "unproven"; // of the model and not of the take: it has not earned verdicts
+export const REASONS = [
+  "silent",
+  "too little speech",
+  "too many pauses",
+  "too noisy",
+  "clipped",
+  "muffled",
+  "unlike speech",
+  "too close to call",
+  "unproven", // of the model and not of the take: it has not earned verdicts
+] as const;
+export type Reason = (typeof REASONS)[number];
 
 export interface Refusal {
   kind: Reason;

@@ -8,18 +8,19 @@
 const PASSBAND = 0.913;
 const ATTENUATION_DB = 110; // the last of 16 bits lies at 98
 
-export function resample(samples: Float32Array, from: number, to: number): Float32Array {
+/** `known` has the first samples of the output, where they were computed before. */
+export function resample(samples: Float32Array, from: number, to: number, known: Float32Array = new Float32Array(0)): Float32Array {
   if (from === to) return samples;
   const divisor = gcd(from, to);
   const up = to / divisor;
   const down = from / divisor;
   const nyquist = Math.min(from, to) / 2;
   const cutoff = (((1 + PASSBAND) / 2) * nyquist) / from; // cycles a sample
-  const transition = ((1 - PASSBAND) * nyquist) / from;
-  const half = Math.ceil((ATTENUATION_DB - 7.95) / (14.36 * transition) / 2);
+  const half = reach(from, to);
   const phases = new Map<number, Float32Array>(); // made as they are needed: some rates have thousands
   const output = new Float32Array(Math.floor((samples.length * to) / from + 0.5));
-  for (let m = 0; m < output.length; m++) {
+  output.set(known);
+  for (let m = known.length; m < output.length; m++) {
     const position = m * down;
     const phase = position % up;
     const centre = (position - phase) / up;
@@ -31,6 +32,31 @@ export function resample(samples: Float32Array, from: number, to: number): Float
     output[m] = product(taps, samples, begin, end, first);
   }
   return output;
+}
+
+/** Samples on either side that one of the output is made of. */
+function reach(from: number, to: number): number {
+  const transition = ((1 - PASSBAND) * Math.min(from, to)) / 2 / from;
+  return Math.ceil((ATTENUATION_DB - 7.95) / (14.36 * transition) / 2);
+}
+
+/** Resamples a recording that grows: only what is new since the last time. */
+export class Resampler {
+  private last: { samples: Float32Array; from: number; to: number; output: Float32Array } | null = null;
+
+  resample(samples: Float32Array, from: number, to: number): Float32Array {
+    const { last } = this;
+    const grown = last?.from === from && last.to === to && startsWith(samples, last.samples);
+    const sure = grown ? Math.floor(((last.samples.length - reach(from, to) - 1) * to) / from) : 0; // too far from its end
+    const output = resample(samples, from, to, last?.output.subarray(0, Math.max(sure, 0)));
+    this.last = { samples, from, to, output };
+    return output;
+  }
+}
+
+function startsWith(samples: Float32Array, first: Float32Array): boolean {
+  for (let i = 0; i < first.length; i++) if (samples[i] !== first[i]) return false;
+  return true;
 }
 
 /** Sum of taps[j] * samples[first + j], in two sums at once: a processor need not wait for the one before. */

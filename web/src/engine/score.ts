@@ -7,10 +7,12 @@ import { type GradedPiece, judge, leastNative, logOdds, moments } from "./grade"
 import { mix } from "./mix";
 import { expit, softmax } from "./numbers";
 import { refusal, unproven } from "./refusal";
-import { resample } from "./resample";
+import { Resampler } from "./resample";
 import { CLIPPED, type Measures, type Recording, mergeMeasures, tooLittle, trim } from "./trim";
-import { addWindowFeatures, unlikeness } from "./typicality";
+import { unlikeness } from "./typicality";
 import { findWords, gradeWords, type Reading, type Sounds } from "./words";
+
+const resampler = new Resampler(); // a take is heard in its pauses too, each time from its beginning
 
 export async function score(
   sound: Sound,
@@ -40,7 +42,7 @@ export async function score(
       for (const values of found.logits) values.forEach((value, label) => (logits[label] += value));
       windows += starts.length;
       graded.push({ start, ...heard });
-      addWindowFeatures(features, spectrogram, starts, card);
+      found.features.forEach((value, i) => (features[i] += value));
       const { fmin_hz: minHz, fmax_hz: maxHz } = card.spectrogram;
       picture ??= { start, frameSeconds, minHz, maxHz, spectrogram };
     }
@@ -66,8 +68,6 @@ export async function score(
     features.map((sum) => sum / windows),
     card.typicality,
   );
-  const probabilities = softmax(means.map((logit) => logit / temperature));
-  const languages = Object.fromEntries(classes.map((label, i) => [label, probabilities[i]]));
   const speech = { start: measures.leading_silence_s, end: measures.duration_s - measures.trailing_silence_s };
   const values = graded.flatMap((piece) => Array.from(piece.values));
   let refused = refusal(measures, distance, probability, card.thresholds);
@@ -75,10 +75,11 @@ export async function score(
   if (refused?.kind === "too close to call" && values.length) refused = null;
   refused ??= unproven(card);
   if (!refused && !values.length) refused = { kind: "too many pauses", found: measures.speech_s, needed: 0 };
-  if (refused) return { ...nothing, refused, languages, speech };
+  if (refused) return { ...nothing, refused, speech };
+  const probabilities = softmax(means.map((logit) => logit / temperature));
   return {
     refused,
-    languages,
+    languages: Object.fromEntries(classes.map((label, i) => [label, probabilities[i]])),
     grade: judge(values, card.grade, probability >= 0.5),
     frames: moments(graded, card.grade),
     stretches: leastNative(graded, card.grade),
@@ -101,7 +102,7 @@ function* pieces(sound: Sound, seconds: number, rate: number): Generator<Recordi
   for (let first = 0; first < sound.channels[0].length; first += size) {
     const channels = sound.channels.map((channel) => channel.subarray(first, first + size));
     yield {
-      waveform: resample(mix(channels), sound.rate, rate),
+      waveform: resampler.resample(mix(channels), sound.rate, rate),
       sourceRate: sound.rate,
       clippedFraction: countClipped(channels) / channels[0].length,
     };

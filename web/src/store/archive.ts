@@ -1,18 +1,16 @@
 /** All takes as a zip: a table for people, a list for this page, and the recordings. And back. */
 
-import { strFromU8, strToU8, unzip, zip } from "fflate";
-import type { Frames, Result } from "../engine/engine";
+import { strFromU8, strToU8, type UnzipFileInfo, unzipSync, zipSync } from "fflate";
+import { isOurWav } from "../audio/wav";
+import { isList, type Listed } from "./listed";
 import type { Take } from "./takes";
 
 const LIST = "takes.json";
 const TABLE = "takes.csv";
+const MAX_BYTES = 2 ** 30; // unpacked: more is no practice, and no browser's memory
+const MAX_ENTRIES = 100_000;
 
 export class ArchiveError extends Error {}
-
-interface Listed extends Omit<Take, "recording" | "result"> {
-  recording: string; // name in the zip
-  result: Omit<Result, "frames" | "picture"> & { frames: (Omit<Frames, "values"> & { values: (number | null)[] }) | null };
-}
 
 export async function exportTakes(takes: Take[]): Promise<Blob> {
   const names = takes.map(
@@ -29,11 +27,8 @@ export async function exportTakes(takes: Take[]): Promise<Blob> {
   for (const [i, take] of takes.entries()) {
     files[names[i]] = [new Uint8Array(await take.recording.arrayBuffer()), { level: 0 }];
   }
-  return new Promise((resolve, reject) =>
-    zip(files, (error, bytes) =>
-      error ? reject(error) : resolve(new Blob([bytes as BlobPart], { type: "application/zip" })),
-    ),
-  );
+  // At once: fflate's other way starts a worker from a blob, which the page's Content-Security-Policy forbids.
+  return new Blob([zipSync(files) as BlobPart], { type: "application/zip" });
 }
 
 const COLUMNS: [string, (take: Take) => string | number | null | undefined][] = [
@@ -61,19 +56,38 @@ function table(takes: Take[], names: string[]): string {
 
 /** The takes of a zip that `exportTakes` made; raises `ArchiveError` for another file. */
 export async function importTakes(file: Blob): Promise<Take[]> {
-  const bytes = new Uint8Array(await file.arrayBuffer());
   try {
-    const files = await new Promise<Record<string, Uint8Array>>((resolve, reject) =>
-      unzip(bytes, (error, inside) => (error ? reject(error) : resolve(inside))),
-    );
-    const listed = JSON.parse(strFromU8(files[LIST])) as Listed[];
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const listed: unknown = JSON.parse(strFromU8(unpack(bytes, new Set([LIST])).get(LIST)!));
+    if (!isList(listed)) throw new Error(LIST);
+    const recordings = unpack(bytes, new Set(listed.map(({ recording }) => recording)));
     return listed.map(({ recording, result, ...take }) => {
-      if (!files[recording] || typeof take.id !== "string" || typeof take.time !== "number") throw new Error(recording);
-      const frames = result.frames && { ...result.frames, values: Float32Array.from(result.frames.values, (value) => value ?? NaN) };
-      const wav = new Blob([files[recording] as BlobPart], { type: "audio/wav" });
-      return { ...take, recording: wav, result: { ...result, frames, picture: null } };
+      const wav = recordings.get(recording);
+      if (!wav || !isOurWav(wav)) throw new Error(recording);
+      const frames = result.frames && { ...result.frames, values: Float32Array.from(result.frames.values, known) };
+      const words = result.words && result.words.map((word) => ({ ...word, value: known(word.value) }));
+      const kept = new Blob([wav as BlobPart], { type: "audio/wav" });
+      return { ...take, recording: kept, result: { ...result, frames, words, picture: null } };
     });
   } catch (error) {
     throw new ArchiveError(String(error));
   }
+}
+
+/** JSON writes NaN as null. */
+function known(value: number | null): number {
+  return value ?? NaN;
+}
+
+/** The files of a zip that have one of the names. Names are only looked up: no folder is ever made from them. */
+function unpack(bytes: Uint8Array, names: Set<string>): Map<string, Uint8Array> {
+  let [entries, total] = [0, 0];
+  const filter = ({ name, originalSize }: UnzipFileInfo) => {
+    if (++entries > MAX_ENTRIES) throw new Error(`more than ${MAX_ENTRIES} files`);
+    if (!names.has(name)) return false;
+    total += originalSize;
+    if (total > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
+    return true;
+  };
+  return new Map(Object.entries(unzipSync(bytes, { filter })));
 }

@@ -105,7 +105,7 @@ export const en = {
       clipped: `Distorted: ${number(100 * found, 1)}% of the sound is cut off at the top. Turn the microphone down, or step back from it.`,
       muffled: `Muffled: nothing above ${number(found)} Hz, ${number(needed)} are needed. Use another microphone, and no headset in telephone mode.`,
       "unlike speech":
-        "This does not sound like the clear, single voices that it knows. Record one voice, near the microphone, with no music behind it.",
+        "Unlike the clear, single voices that the model knows. If there was music or another voice, record without it; if not, go nearer to the microphone, or use another one.",
       "too close to call": "Too close to call. Record a little more, or another sentence.",
       unproven: "Nothing has shown yet that this model tells natives from strangers, so it gives no verdict.",
     };
@@ -160,7 +160,9 @@ export const en = {
   deleteAll: "Delete all",
   deleteQuestion: "Delete all takes of this browser? Export them first if you want to keep them.",
   deleteYes: "Delete",
-  imported: (count: number) => `${count} ${count === 1 ? "take" : "takes"} imported.`,
+  imported: (count: number, here: number) =>
+    `${count} ${count === 1 ? "take" : "takes"} imported${here ? `; ${here} ${here === 1 ? "was" : "were"} here already` : ""}.`,
+  importNotKept: "This browser did not let the page keep those takes, so none was imported.",
   importFailed: (name: string) => `${name} is not a zip that this page exported.`,
   ownText: "Without a text",
   openedFile: (name: string) => `Recording: ${name}`,

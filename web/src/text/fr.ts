@@ -105,7 +105,7 @@ export const fr: Texts = {
       clipped: `Saturé : ${number(100 * found, 1)} % du son est coupé au maximum. Baissez le micro, ou éloignez-vous-en.`,
       muffled: `Étouffé : rien au-dessus de ${number(found)} Hz, il en faut ${number(needed)}. Prenez un autre micro, sans casque en mode téléphone.`,
       "unlike speech":
-        "Cela ne ressemble pas aux voix claires et seules que le modèle connaît. Enregistrez une seule voix, près du micro, sans musique derrière.",
+        "Différent des voix claires et seules que le modèle connaît. S’il y avait de la musique ou une autre voix, recommencez sans elle ; sinon, rapprochez-vous du micro, ou prenez-en un autre.",
       "too close to call": "Trop serré pour trancher. Enregistrez un peu plus, ou une autre phrase.",
       unproven: "Rien n’a encore montré que ce modèle distingue les natifs des étrangers ; il ne donne donc pas de verdict.",
     };
@@ -160,7 +160,9 @@ export const fr: Texts = {
   deleteAll: "Tout effacer",
   deleteQuestion: "Effacer toutes les prises de ce navigateur ? Exportez-les avant si vous voulez les garder.",
   deleteYes: "Effacer",
-  imported: (count) => `${count} ${count === 1 ? "prise importée" : "prises importées"}.`,
+  imported: (count, here) =>
+    `${count} ${count < 2 ? "prise importée" : "prises importées"}${here ? ` ; ${here} ${here === 1 ? "était" : "étaient"} déjà là` : ""}.`,
+  importNotKept: "Ce navigateur n’a pas laissé la page garder ces prises ; aucune n’a été importée.",
   importFailed: (name) => `${name} n’est pas un zip exporté par cette page.`,
   ownText: "Sans texte",
   openedFile: (name) => `Enregistrement : ${name}`,

@@ -17,7 +17,7 @@ import type { Session, Shown } from "./session";
 
 const KEPT_SECONDS = 300; // longer recordings are scored and not kept
 const LIVE_BARS = 96;
-const PAUSE_SECONDS = 0.25; // after which a take may be over
+const PAUSE_SECONDS = 0.15; // after which a take may be over
 
 export class Practise {
   readonly element: HTMLElement;
@@ -37,7 +37,8 @@ export class Practise {
   private readonly outcome = h("section", { class: "outcome" });
   private liveLevels: number[] = [];
   private loudness: Loudness | null = null;
-  private rehearsed: "no" | "now" | "yes" = "no"; // whether the take until this pause was heard
+  private rehearsing = false;
+  private rehearsedSpeech = 0; // s of speech in the take when it was last heard ahead
 
   constructor(
     private readonly app: App,
@@ -139,7 +140,7 @@ export class Practise {
       });
       this.liveLevels = [];
       this.loudness = null;
-      this.rehearsed = "no";
+      this.rehearsedSpeech = 0;
       if (this.recorder.deviceId) void this.renderDevices(this.recorder.deviceId);
     } catch (error) {
       if (error instanceof MicrophoneError) this.problem(error.problem);
@@ -166,7 +167,7 @@ export class Practise {
     const { say, numbers } = this.app;
     this.liveLevels.push(samples.reduce((peak, sample) => Math.max(peak, Math.abs(sample)), 0));
     this.drawLive();
-    this.rehearse(watch.quietSeconds);
+    this.rehearse(watch);
     this.recordLabel.textContent = `${say.stop} · ${numbers.number(seconds, 0)} s`;
     if (watch.loudness !== this.loudness) {
       this.loudness = watch.loudness;
@@ -175,17 +176,16 @@ export class Practise {
     }
   }
 
-  /** Have the engine hear the take until a pause: if it ends there, its verdict is there at once. */
-  private rehearse(quietSeconds: number): void {
-    if (this.rehearsed === "now" || !this.recorder) return;
-    if (quietSeconds < PAUSE_SECONDS) this.rehearsed = "no";
-    else if (this.rehearsed === "no") {
-      this.rehearsed = "now";
-      void asKept(this.recorder.sound())
-        .then((sound) => this.app.engine.score(sound, null))
-        .catch(() => {}) // the take itself will say so
-        .finally(() => (this.rehearsed = "yes"));
-    }
+  /** Have the engine hear the take until a pause, one pause at a time: if it ends there, its verdict is there at once. */
+  private rehearse({ quietSeconds, speechSeconds }: LevelWatch): void {
+    if (this.rehearsing || !this.recorder) return;
+    if (quietSeconds < PAUSE_SECONDS || speechSeconds === this.rehearsedSpeech) return;
+    this.rehearsing = true;
+    this.rehearsedSpeech = speechSeconds;
+    void decodeWav(encodeWav(this.recorder.sound()))
+      .then((sound) => this.app.engine.score(sound, null))
+      .catch(() => {}) // the take itself will say so
+      .finally(() => (this.rehearsing = false));
   }
 
   private drawLive(): void {
@@ -249,7 +249,7 @@ export class Practise {
     try {
       const start = performance.now();
       const recording = encodeWav(sound);
-      const heard = fileName === null ? await asKept(sound) : sound;
+      const heard = fileName === null ? await decodeWav(recording) : sound; // what is kept is what is scored
       const result = await app.engine.score(heard, read.text, (share) => {
         if (share < 1) this.status.textContent = app.say.scoringShare(app.numbers.percent(share));
       });
@@ -512,11 +512,6 @@ export class Practise {
       if (file) void this.openFile(file);
     });
   }
-}
-
-/** A recording as it is read back from what is kept of it: what is kept is what is scored. */
-function asKept(sound: Sound): Promise<Sound> {
-  return decodeWav(encodeWav(sound));
 }
 
 /** A text with the words between asterisks as marked ones. */

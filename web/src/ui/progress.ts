@@ -16,7 +16,6 @@ export interface ProgressActions {
 
 export function renderProgress(app: App, actions: ProgressActions): HTMLElement {
   const { say, takes } = app;
-  const notice = h("p", { class: "notice", role: "status" });
   const bytes = takes.reduce((sum, take) => sum + take.recording.size, 0);
   const file = h("input", {
     type: "file",
@@ -27,16 +26,10 @@ export function renderProgress(app: App, actions: ProgressActions): HTMLElement 
     "aria-hidden": "true",
     onchange: async () => {
       const [chosen] = file.files ?? [];
+      file.value = ""; // so that the same file can be chosen again
       if (!chosen) return;
-      try {
-        const imported = await importTakes(chosen);
-        await app.store.add(...imported);
-        await app.refreshTakes();
-        app.announce(say.imported(imported.length));
-      } catch (error) {
-        if (!(error instanceof ArchiveError)) throw error;
-        notice.textContent = say.importFailed(chosen.name);
-      }
+      const text = await importFile(app, chosen);
+      document.getElementById("import-notice")!.textContent = text; // of the view that shows the takes of now
     },
   });
   return h(
@@ -69,9 +62,24 @@ export function renderProgress(app: App, actions: ProgressActions): HTMLElement 
           say.deleteAll,
         ),
     ),
-    notice,
+    h("p", { class: "notice", role: "status", id: "import-notice" }),
     h("ol", { class: "lines" }, ...lines(takes).map((line) => renderLine(app, line, actions))),
   );
+}
+
+/** Add the takes of a zip that are not here yet, all or none; what there is to say of it. */
+async function importFile(app: App, file: File): Promise<string> {
+  const { say } = app;
+  try {
+    const found = await importTakes(file);
+    const here = new Set(app.takes.map((take) => take.id));
+    const fresh = found.filter((take) => !here.has(take.id));
+    await app.store.add(...fresh);
+    await app.refreshTakes();
+    return say.imported(fresh.length, found.length - fresh.length);
+  } catch (error) {
+    return error instanceof ArchiveError ? say.importFailed(file.name) : say.importNotKept;
+  }
 }
 
 function renderLine(app: App, line: Line, actions: ProgressActions): HTMLElement {
