@@ -1,6 +1,7 @@
 """The page's signal path in TypeScript, held to Python's numbers on real recordings."""
 
 import base64
+import re
 import subprocess
 from dataclasses import asdict
 from types import SimpleNamespace
@@ -77,6 +78,15 @@ def test_the_page_compiles_and_its_lock_names_no_registry():
     packages()
     node("npx", "tsc", "--noEmit")
     assert "resolved" not in (WEB / "package-lock.json").read_text()
+
+
+def test_the_oldest_browsers_are_those_of_the_docs_and_have_the_colours():
+    named = re.search(r"BROWSERS = \[(.*)\]", (WEB / "build.mjs").read_text())[1]
+    oldest = dict(re.findall(r'"([a-z]+)([\d.]+)"', named))
+    text = (ROOT / "docs" / "page.md").read_text()
+    assert oldest["chrome"] == oldest["edge"]
+    assert f"Chrome and Edge {oldest['chrome']}, Firefox {oldest['firefox']}, Safari {oldest['safari']}." in text
+    assert "light-dark(#" not in (WEB / "src" / "styles.css").read_text()  # Chrome 123, Firefox 120, Safari 17.5
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 22050, 32000, 44100, 48000, 96000])

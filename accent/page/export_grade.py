@@ -66,18 +66,8 @@ class FrameGrades(nn.Module):
         self.register_buffer("others", others)
 
     def _nearness(self, frames: Tensor, bank: Tensor) -> Tensor:
-        """The mean of the largest cosines, as `topk` of all would find them, with less to sort.
-
-        They lie in the `NEIGHBOURS` groups with the largest maxima: any other group has as many larger ones above it.
-        """
-        count = min(NEIGHBOURS, len(bank))
-        size = max(round((len(bank) / count) ** 0.5), 1)
-        bank = normalize(bank, dim=1).T
-        groups = (frames @ bank[:, : bank.shape[1] // size * size]).unflatten(1, (-1, size))
-        chosen = groups.amax(dim=2).topk(count, dim=1).indices
-        inside = groups.gather(1, chosen[..., None].expand(-1, -1, size)).flatten(1)
-        rest = frames @ bank[:, bank.shape[1] // size * size :]
-        return torch.cat([inside, rest], dim=1).topk(count, dim=1).values.mean(dim=1)
+        near = frames @ normalize(bank, dim=1).T
+        return near.topk(min(NEIGHBOURS, len(bank)), dim=1).values.mean(dim=1)
 
     def forward(self, blocks: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
         sounds = self.ear.project(self.ear.encoder(self.log_mel(blocks.flatten())))[0][places]

@@ -4,6 +4,7 @@ import type { Sound } from "../engine/engine";
 import { LevelWatch } from "./levels";
 
 export const MAX_SECONDS = 30;
+const START_MS = 5000; // Firefox waits for ever on a machine without a sound card
 const LATE_SECONDS = 0.3; // of zeros before the first sound: a first word may be lost in them
 
 /** The browser's own processing stays on, as it was when the corpus was recorded. */
@@ -49,7 +50,7 @@ export class Recorder {
     const recorder = new Recorder(stream, context, watcher);
     try {
       await context.audioWorklet.addModule("recorder-worklet.js");
-      await context.resume();
+      await Promise.race([context.resume(), new Promise((_, reject) => setTimeout(reject, START_MS))]);
       const tap = new AudioWorkletNode(context, "tap", { numberOfOutputs: 0, channelCount: 1 });
       tap.port.onmessage = ({ data }: MessageEvent<Float32Array>) => recorder.take(data);
       context.createMediaStreamSource(stream).connect(tap);

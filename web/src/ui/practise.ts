@@ -161,6 +161,7 @@ export class Practise {
 
   private warn(text: string): void {
     this.notice.replaceChildren(h("p", { class: "warning" }, icon("warning"), h("span", {}, text)));
+    this.notice.scrollIntoView({ block: "nearest" }); // it is the last on a phone's screen, or below it
   }
 
   private heard(samples: Float32Array, watch: LevelWatch, seconds: number): void {
