@@ -1,6 +1,7 @@
 """Explain the scores of test clips, check the explanations by deletion, and draw what the model listens to."""
 
 import numpy as np
+import torch
 
 from accent.core.arguments import parse_paths
 from accent.core.errors import run
@@ -17,6 +18,7 @@ from accent.scoring.reference import load_reference
 def main() -> None:
     args = parse_paths(__doc__, "model", "spectrograms", "splits", "metrics", "pictures")
 
+    torch.set_num_threads(1)  # clips of some seconds are too short to be shared among cores
     params = load_params("explain", ExplainParams)
     model, card = load_model(args.model)
     target = load_reference(args.model).score.target
