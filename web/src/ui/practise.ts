@@ -17,7 +17,7 @@ import type { Session, Shown } from "./session";
 
 const KEPT_SECONDS = 300; // longer recordings are scored and not kept
 const LIVE_BARS = 96;
-const PAUSE_SECONDS = 0.15; // after which a take may be over
+const PAUSE_SECONDS = 0.25; // after which a take may be over
 
 export class Practise {
   readonly element: HTMLElement;
