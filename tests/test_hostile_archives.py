@@ -166,6 +166,7 @@ def test_the_first_of_a_name_counts_and_the_others_are_rejected(ingest):
     ("blocks", "reason"),
     [
         (member("cv/fr/clips/a.mp3", size=10**12), "it ends in the middle of a member"),
+        (member("cv/fr/README", size=2**50), "it ends in the middle of a member"),  # ext4 seeks up to 2**44
         (member("cv/fr/clips/a.mp3", size=2**50 + 1), "a member of 1,125,899,906,842,625 bytes"),
         (member(TSV, size=10**12), "bytes of tables, at most 2,147,483,648"),
         (pax(b"size=1000000000000") + member(TSV), "bytes of tables, at most 2,147,483,648"),

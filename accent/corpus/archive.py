@@ -7,6 +7,7 @@ end. Nothing here goes back, and nothing is unpacked by name.
 
 import gzip
 import io
+import os
 import re
 import tarfile
 import zlib
@@ -30,6 +31,7 @@ MAX_SIZE = 2**50  # of a member; larger numbers do not fit where sizes are kept
 BUFFER = 2**20  # of an archive: gzip reads 8 kB at a time, each of which would be a call to the system
 MAX_HEADER_BYTES = 2**16  # of an extended header, which holds a name and some dates
 MAX_EXTENDED = 8  # such headers before a member; GNU tar and pax write two at most
+CUT_OFF = "it ends in the middle of a member"
 PAX_RECORD = re.compile(rb"(\d{1,5}) ([^=\n]+)=")  # its length, keyword and, up to a newline, value (POSIX.1-2001)
 
 
@@ -58,17 +60,20 @@ class _Stream:
 
     def __init__(self, file: IO[bytes], raw: IO[bytes]):
         self.file, self.raw = file, raw
+        self.bytes = os.fstat(raw.fileno()).st_size
         self.position, self.allowed = 0, FREE_BYTES
 
     def read(self, size: int) -> bytes:
         data = self.file.read(size)
         if len(data) != size:
-            raise EOFError("it ends in the middle of a member")
+            raise EOFError(CUT_OFF)
         self._count(size)
         return data
 
     def skip(self, size: int) -> None:
-        if self.file is self.raw:  # a plain file; one that ends before that place shows it at the next read
+        if self.file is self.raw:  # a plain file; no file system seeks as far as a header can state
+            if size > self.bytes - self.raw.tell():
+                raise EOFError(CUT_OFF)
             self.file.seek(size, io.SEEK_CUR)
             return
         while size:
