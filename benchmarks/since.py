@@ -24,11 +24,9 @@ WORKER = """
 import json, os, sys, time
 from pathlib import Path
 import torch
-import stages.decode as decode
-from accent.core.params import load_params
-from accent.audio.spectrogram import SpectrogramParams
-from stages.decode import DecodeParams, decode_part
-from stages.spectrogram import spectrogram_part
+import stages.decode as decode  # all names are taken from the stages, which have them wherever the packages lay
+from stages.decode import DecodeParams, decode_part, load_params
+from stages.spectrogram import SpectrogramParams, spectrogram_part
 torch.set_num_threads(1)
 clips, target = Path(sys.argv[1]), Path(sys.argv[2])
 stderr = os.dup(2)
