@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from string import Formatter
 
@@ -58,16 +60,28 @@ SENTENCES = {
 }
 
 
-def read(name: str) -> dict:
-    return json.loads((ROOT / "metrics" / f"{name}.json").read_text())
+def here(path: str) -> str:
+    """A file of the project as it lies there."""
+    return (ROOT / path).read_text(encoding="utf-8")
 
 
-def measured() -> dict[str, str]:
+def committed(path: str) -> str:
+    """A file of the project as the last commit has it."""
+    command = ["git", "-C", ROOT, "show", f"HEAD:./{path}"]
+    return subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout
+
+
+def read(name: str, source: Callable[[str], str] = here) -> dict:
+    return json.loads(source(f"metrics/{name}.json"))
+
+
+def measured(source: Callable[[str], str] = here) -> dict[str, str]:
     """The figures as the pages write them, by name."""
-    evaluation, audit, explanation, practice = map(read, ("evaluation", "audit", "explanation", "practice"))
+    names = "evaluation", "audit", "explanation", "practice"
+    evaluation, audit, explanation, practice = (read(name, source) for name in names)
     clip, interval, refusal = evaluation["clip"], evaluation["interval"]["clip"], evaluation["refusal"]
     confounds, deletion = audit["confounds"], explanation["deletion"]
-    bands = pd.read_csv(ROOT / "metrics" / "explanation" / "bands.csv")
+    bands = pd.read_csv(StringIO(source("metrics/explanation/bands.csv")))
     low = bands[bands["hz"] < LOW_HZ].groupby("label")["share"].sum()
     found = {
         "clips": str(evaluation["clips"]),
@@ -110,9 +124,9 @@ def pattern(sentence: str) -> re.Pattern[str]:
     return re.compile("".join(parts))
 
 
-def wrong_figures() -> list[str]:
+def wrong_figures(source: Callable[[str], str] = here) -> list[str]:
     """Sentences that a page does not have, or has with other figures than the metrics."""
-    figures = measured()
+    figures = measured(source)
     wrong = []
     for page, sentences in SENTENCES.items():
         text = (ROOT / page).read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ import yaml
 from dvc.cli import DvcParserError
 from dvc.cli.parser import get_main_parser
 
-from tests.figures import read, wrong_figures
+from tests.figures import committed, read, wrong_figures
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -310,8 +310,13 @@ def test_readme_shows_the_graph() -> None:
 
 
 def test_figures_are_those_of_the_metrics() -> None:
-    """Where this fails, `python -m tests.figures` writes the figures anew."""
-    assert not wrong_figures()
+    """Where this fails, `python -m tests.figures` writes the figures anew.
+
+    The committed metrics count too: another kind of processor gives other last digits, and whoever runs `make repro`
+    there need not write the pages anew.
+    """
+    wrong = wrong_figures()
+    assert not wrong or not wrong_figures(committed), wrong
 
 
 def test_a_page_says_what_the_audit_found() -> None:
