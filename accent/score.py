@@ -39,6 +39,7 @@ BARS = "▁▂▃▄▅▆▇█"
 PLAIN_BARS = "12345678"  # where the terminal has no others
 BARS_SHOWN = 16
 WORDS_SHOWN = 3
+GAP = 2  # characters between the columns of a table
 MIN_NAME = 12  # columns for the names of takes, with fewer of which the table becomes a list
 
 
@@ -124,6 +125,11 @@ def ungraded_cells(score: Score, levels: str) -> list[str]:
     return [f"{score.probability:.0%}", f"{score.percentile:.0f}%", speech, bars(score.windows, levels)]
 
 
+def column_widths(headings: list[str], rows: list[list[str]]) -> list[int]:
+    """Characters on a screen that each column of a table needs."""
+    return [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
+
+
 def print_table(scores: list[tuple[Path, Score]], scorer: Scorer, console: Console) -> None:
     """The scores as people read them, and below them why some are unsure; on a narrow screen a list instead."""
     names = [path.name for path, _ in scores]
@@ -135,8 +141,8 @@ def print_table(scores: list[tuple[Path, Score]], scorer: Scorer, console: Conso
     else:
         headings, cells_of = ["take", "verdict", target, "natives below", "speech", "window by window"], ungraded_cells
     rows = [[name, score.verdict, *cells_of(score, levels)] for name, (_, score) in zip(shown, scores, strict=True)]
-    widths = [max(map(cell_len, column)) for column in zip(headings, *rows, strict=True)]
-    for_names = console.width - sum(2 + width for width in widths[1:])
+    widths = column_widths(headings, rows)
+    for_names = console.width - sum(GAP + width for width in widths[1:])
     if for_names >= min(widths[0], MIN_NAME):
         table = Table(box=None, pad_edge=False)
         table.add_column("take", overflow="fold")  # the only one that gives way on a narrow screen
@@ -196,16 +202,16 @@ def print_words(words: list[GradedWord], console: Console) -> None:
             f"{ours / theirs:.1f} x" if theirs > 0 else "",
             *("" if n is None else f"{n:.2f}" for n in (word.grade, word.native_grade, word.native_distance)),
         ]
-        rows.append([f"[red]{escape(word.text)}[/]" if word.below else escape(word.text), *cells])
-    shown = [[word.text for word in words], *list(zip(*rows, strict=True))[1:]]
-    widths = [max(map(cell_len, [heading, *cells])) for heading, cells in zip(headings, shown, strict=True)]
-    if sum(widths) + 2 * (len(widths) - 1) <= console.width:
+        rows.append([word.text, *cells])
+    names = [f"[red]{escape(word.text)}[/]" if word.below else escape(word.text) for word in words]
+    widths = column_widths(headings, rows)
+    if sum(widths) + GAP * (len(widths) - 1) <= console.width:
         table = Table(*headings, box=None, pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
+        for name, (_, *cells) in zip(names, rows, strict=True):
+            table.add_row(name, *cells)
         console.print(table)
     else:
-        for name, *cells in rows:
+        for name, (_, *cells) in zip(names, rows, strict=True):
             said = [f"{heading} {cell}" for heading, cell in zip(headings[1:], cells, strict=True) if cell]
             console.print(f"{name}: {', '.join(said)}", highlight=False)
     console.print(

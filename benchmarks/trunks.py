@@ -19,7 +19,6 @@ import torch
 import yaml
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE
 from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
@@ -92,7 +91,7 @@ def main() -> None:
                 waveforms = Parts(folder / "waveforms", clips[["clip_id"]].merge(index, on="clip_id"))
                 lessons = teach(clips, Parts(place, clips), waveforms, teacher, folder / "lessons")
                 seconds = time.process_time() - began
-                spoken = clips["length"].sum() * spectrogram.hop_length / SAMPLE_RATE
+                spoken = spectrogram.seconds_of(clips["length"].sum())
                 print(
                     f"teacher: {len(clips)} clips, {spoken / 3600:.2f} h, in {seconds:.0f} s of CPU time: "
                     f"{len(clips) / seconds:.2f} clips/s (it hears {CONTEXT_SECONDS} s at once)",

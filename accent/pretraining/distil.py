@@ -16,7 +16,6 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor
 
 from accent.audio.spectrogram import SpectrogramParams
-from accent.audio.waveform import SAMPLE_RATE
 from accent.audio.windows import MAX_WINDOW_SECONDS
 from accent.core.outputs import output_file
 from accent.core.params import Fraction, Seed, params
@@ -165,7 +164,7 @@ def distil_metrics(
     names = ["train_loss", "valid_loss", *(metric.name for metric in learn.metrics)]
     return {
         "clips": len(train),
-        "hours": float(train["length"].sum() * spectrogram.hop_length / SAMPLE_RATE / 3600),
+        "hours": float(spectrogram.seconds_of(train["length"].sum()) / 3600),
         "windows": epochs * len(learn.dls.train.dataset),
         **dict(zip(names, last, strict=True)),
     }
