@@ -489,6 +489,23 @@ def test_a_microphone_that_is_off_is_not_heard(page):
     assert page.locator(".note").count() == 0
 
 
+NEVER_STARTS = """() => {
+  window.resume = AudioContext.prototype.resume;
+  AudioContext.prototype.resume = () => new Promise(() => {});
+}"""
+
+
+def test_a_sound_system_that_never_starts_is_one_sentence(page):
+    page.evaluate(NEVER_STARTS)  # as in Firefox on a machine without a sound card
+    page.click("#record")
+    expect(page.locator(".notice")).to_contain_text("The microphone could not be started", timeout=10_000)
+    expect(page.locator("#record")).to_have_attribute("aria-pressed", "false")
+    page.evaluate("void (AudioContext.prototype.resume = window.resume)")
+    with recording_of(page, speech(0, 3)):  # and may be tried again
+        page.wait_for_timeout(2500)
+        page.click("#record")
+
+
 def test_other_colours_during_a_take_do_not_lose_it(page):
     paper = "getComputedStyle(document.documentElement).backgroundColor"
     before = page.evaluate(paper)

@@ -64,6 +64,7 @@ await build({
   entryPoints: {
     main: "src/main.ts",
     worker: "src/engine/worker.ts",
+    "network-worker": "src/engine/network-worker.ts",
     "recorder-worklet": "src/audio/recorder-worklet.ts",
   },
 });

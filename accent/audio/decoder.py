@@ -83,7 +83,10 @@ def _open_mp3(data: bytes | mmap, frames: Frames) -> Stream:
         try:
             for first, end in frames.runs:
                 for frame in codec.decode(av.Packet(data[first:end])):
-                    yield from [frame] if frame.layout.nb_channels == 1 else interleaved.resample(frame)
+                    if frame.layout.nb_channels == 1:
+                        yield frame
+                    else:
+                        yield from interleaved.resample(frame)
         except (av.FFmpegError, ValueError) as error:
             raise Reject(f"broken: {_ffmpeg_says(error)}") from None
 
@@ -202,18 +205,19 @@ def _blocks(frames: Iterable[av.AudioFrame], sample_rate: int) -> Iterator[np.nd
     which takes half the time where frames are short.
     """
     parts: list[Buffer] = []
-    channels = length = 0
+    channels = length = limit = 0
     for frame in frames:
-        found = frame.layout.nb_channels
-        channels = channels or found
+        found, samples = frame.layout.nb_channels, frame.samples
+        if not channels:
+            channels, limit = found, min(sample_rate * BLOCK_SECONDS, MAX_BLOCK // found)
         if frame.sample_rate != sample_rate or found != channels:
             first, then = f"{sample_rate} Hz in {channels} channels", f"{frame.sample_rate} Hz in {found}"
             raise Reject(f"broken: {first}, and later {then}")
         (plane,) = frame.planes
-        size = 4 * frame.samples * channels
+        size = 4 * samples * channels
         parts.append(plane if plane.buffer_size == size else memoryview(plane)[:size])  # without padding
-        length += frame.samples
-        if length >= min(sample_rate * BLOCK_SECONDS, MAX_BLOCK // channels):
+        length += samples
+        if length >= limit:
             yield np.frombuffer(b"".join(parts), np.float32).reshape(-1, channels).T
             parts, length = [], 0
     if parts:

@@ -8,7 +8,7 @@ Python package needs a native library of the system.
 
 import numpy as np
 from scipy.fft import rfft
-from scipy.ndimage import gaussian_filter1d
+from scipy.ndimage import correlate1d
 from scipy.signal import find_peaks
 
 from accent.audio.waveform import SAMPLE_RATE
@@ -26,6 +26,19 @@ CHANGE_SECONDS = 0.08  # the same, for the change from before to after
 SIDES = np.array([-SIDE_SECONDS, 0, SIDE_SECONDS, -CHANGE_SECONDS, CHANGE_SECONDS]) * SAMPLE_RATE / FRAME
 
 EDGES = np.round(np.geomspace(LOWEST_HZ, HIGHEST_HZ, BANDS + 1) * FRAME / SAMPLE_RATE).astype(int)
+# (2 x bins, `BANDS`): sums the squares of real and imaginary parts over the bins of each band.
+BAND_OF = np.repeat(np.eye(BANDS, dtype=np.float32), 2 * np.diff(EDGES), axis=0)
+
+
+def _gaussian(seconds: float) -> np.ndarray:
+    """The weights of a Gaussian in time, one a frame, up to four standard deviations."""
+    deviation = seconds * SAMPLE_RATE / FRAME
+    reach = round(4 * deviation)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    return weights / weights.sum()
+
+
+PEAK_WEIGHTS, BAND_WEIGHTS = _gaussian(PEAK_SECONDS), _gaussian(BAND_SECONDS)
 
 
 def fingerprint(waveform: np.ndarray) -> bytes:
@@ -33,18 +46,15 @@ def fingerprint(waveform: np.ndarray) -> bytes:
     frames = waveform[: len(waveform) // FRAME * FRAME].reshape(-1, FRAME)
     if len(frames) < 3:  # no room for a peak
         return b""
-    spectrum = rfft(frames.astype(np.float32))[:, EDGES[0] : EDGES[-1]]
-    energy = np.add.reduceat(spectrum.real**2 + spectrum.imag**2, EDGES[:-1] - EDGES[0], axis=1)
-    places, heights = _peaks(_smoothed(energy.sum(axis=1), PEAK_SECONDS))
+    spectrum = rfft(frames.astype(np.float32)).view(np.float32)[:, 2 * EDGES[0] : 2 * EDGES[-1]]
+    energy = np.square(spectrum) @ BAND_OF
+    places, heights = _peaks(_smoothed(energy.sum(axis=1), PEAK_WEIGHTS))
     places = places[np.sort(np.argsort(-heights, kind="stable")[:MAX_LANDMARKS])]
 
-    energy = _smoothed(energy, BAND_SECONDS)
-    steps = np.concatenate([energy[:, :-1] - energy[:, 1:], energy[:, :-1] + energy[:, 1:]], axis=1)
-    both = _at(steps, places + SIDES[:, None])
-    differences, totals = both[..., : BANDS - 1], both[..., BANDS - 1 :]
-    differences = np.concatenate([differences[:3], differences[4:] - differences[3:4]])
-    totals = np.concatenate([totals[:3], totals[4:] + totals[3:4]])
-    values = (differences / (totals + 1)).transpose(1, 0, 2).reshape(len(places), 32)
+    sides = _at(_smoothed(energy, BAND_WEIGHTS), places + SIDES[:, None])  # (5, landmarks, `BANDS`)
+    differences, totals = sides[..., :-1] - sides[..., 1:], sides[..., :-1] + sides[..., 1:]
+    differences[3], totals[3] = differences[4] - differences[3], totals[4] + totals[3]
+    values = (differences[:4] / (totals[:4] + 1)).transpose(1, 0, 2).reshape(len(places), 32)
 
     landmarks = np.zeros(len(places), LANDMARK)
     landmarks["time"] = np.rint(places * (FRAME * TIMES_PER_SECOND / SAMPLE_RATE))
@@ -53,8 +63,8 @@ def fingerprint(waveform: np.ndarray) -> bytes:
     return landmarks.tobytes()
 
 
-def _smoothed(energy: np.ndarray, seconds: float) -> np.ndarray:
-    return gaussian_filter1d(energy, seconds * SAMPLE_RATE / FRAME, axis=0, mode="nearest")
+def _smoothed(energy: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    return correlate1d(energy, weights, axis=0, mode="nearest")
 
 
 def _peaks(energy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,7 +1,7 @@
-/** The exported graph in onnxruntime's WebAssembly: waveform in, spectrogram and logits out. */
+/** What the two networks hear in a waveform: spectrogram and logits, and the grades of its frames. */
 
-import * as ort from "onnxruntime-web/wasm";
 import type { Card } from "./card";
+import { Network } from "./network";
 import { addWindowFeatures, type Spectrogram } from "./typicality";
 import type { Heard } from "./grade";
 import { fillUp, piecesOf, speechPlaces } from "./pieces";
@@ -25,26 +25,20 @@ export class Ear {
 
   private constructor(
     readonly card: Card,
-    private readonly session: ort.InferenceSession,
-    private readonly grader: ort.InferenceSession,
+    private readonly classifier: Network,
+    private readonly grader: Network,
   ) {}
 
-  /** `wasm` is the runtime's address, from which browsers keep the compiled code; the rest is accent/page/export.py's. */
-  static async load(wasm: string, graph: ArrayBuffer, grades: ArrayBuffer, card: Card): Promise<Ear> {
-    ort.env.wasm.numThreads = 1; // more would need headers that a static host cannot set
-    ort.env.wasm.wasmPaths = { wasm };
-    ort.env.logLevel = "error";
-    const [session, grader] = [
-      await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }),
-      await ort.InferenceSession.create(grades, { executionProviders: ["wasm"] }),
-    ];
-    return new Ear(card, session, grader);
+  /** With the graphs of accent/page/export.py. */
+  static async load(card: Card): Promise<Ear> {
+    return new Ear(card, ...(await Promise.all([Network.load("ear.onnx"), Network.load("grade.onnx")])));
   }
 
   /** What both networks hear in a trimmed waveform in int16's range; the last one's is remembered. */
   async listen(waveform: Float32Array): Promise<Listened> {
     if (!this.last || !same(this.last.waveform, waveform)) {
-      this.last = { waveform, windows: await this.hear(waveform), heard: await this.grades(waveform) };
+      const [windows, heard] = await Promise.all([this.hear(waveform), this.grades(waveform)]);
+      this.last = { waveform, windows, heard };
     }
     return this.last;
   }
@@ -53,9 +47,9 @@ export class Ear {
     const { window, window_hop, spectrogram } = this.card;
     const frames = Math.floor(waveform.length / spectrogram.hop_length) + 1;
     const starts = evenStarts(frames, window, window_hop);
-    const outputs = await this.session.run({
-      waveform: new ort.Tensor("float32", waveform, [waveform.length]),
-      starts: new ort.Tensor("int64", BigInt64Array.from(starts, BigInt), [starts.length]),
+    const outputs = await this.classifier.run({
+      waveform: { data: waveform, dims: [waveform.length] },
+      starts: { data: BigInt64Array.from(starts, BigInt), dims: [starts.length] },
     });
     const values = outputs.logits.data as Float32Array;
     const classes = this.card.classes.length;
@@ -85,8 +79,8 @@ export class Ear {
       const blocks = fillUp(piece, grade);
       const local = BigInt64Array.from(inside, (place) => BigInt(place - first));
       const outputs = await this.grader.run({
-        blocks: new ort.Tensor("float32", blocks, [blocks.length / grade.frame_samples, grade.frame_samples]),
-        places: new ort.Tensor("int64", local, [local.length]),
+        blocks: { data: blocks, dims: [blocks.length / grade.frame_samples, grade.frame_samples] },
+        places: { data: local, dims: [local.length] },
       });
       values.push(...(outputs.grades.data as Float32Array));
       for (const value of outputs.sounds.data as Float32Array) sounds.push(value);

@@ -29,9 +29,8 @@ async function read(response: Response): Promise<Card> {
 }
 
 async function wake(): Promise<Ear> {
-  const graph = (path: string) => fetched(path).then((response) => response.arrayBuffer());
-  const [ears, grades, found] = await Promise.all([graph("ear.onnx"), graph("grade.onnx"), card, readings]);
-  const made = await Ear.load(new URL("ort.wasm", self.location.href).href, ears, grades, found);
+  const [found] = await Promise.all([card, readings]);
+  const made = await Ear.load(found);
   const noise = Float32Array.from({ length: found.audio.sample_rate * 2 }, () => 2000 * (Math.random() - 0.5));
   await made.listen(noise); // the first run is the slowest: not the learner's
   return made;

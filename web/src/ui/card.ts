@@ -11,6 +11,7 @@ import { icon } from "./icons";
 const WIDTH = 1200;
 const HEIGHT = 630;
 const EDGE = 88;
+const LINES = 4; // of the sentence: what there is room for
 const SERIF = "Newsreader, serif";
 const SANS = "Inter, sans-serif";
 
@@ -70,8 +71,10 @@ function draw(canvas: HTMLCanvasElement, app: App, take: Take, grade: Grade): vo
   const size = text.length > 60 ? 46 : 60;
   context.font = `${size}px ${SERIF}`;
   let y = EDGE + size * 0.8;
-  for (const line of wrapped(context, text, WIDTH - 2 * EDGE).slice(0, 4)) {
-    context.fillText(line, EDGE, y);
+  const lines = wrapped(context, text, WIDTH - 2 * EDGE);
+  if (lines.length > LINES) lines.splice(LINES - 1, Infinity, `${lines[LINES - 1]} …`);
+  for (const line of lines) {
+    context.fillText(line, EDGE, y, WIDTH - 2 * EDGE);
     y += size * 1.2;
   }
   context.font = `600 32px ${SANS}`;
