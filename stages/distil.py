@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from fastai.torch_core import default_device
+
 from accent.audio.spectrogram import SpectrogramParams
 from accent.core.arguments import parse_paths
 from accent.core.errors import InputError, run
@@ -20,6 +22,7 @@ from accent.pretraining.lessons import hold_out, lesson_dls, pair_clips, teach
 from accent.pretraining.teacher import TeachParams, load_teacher
 from accent.training.checkpoint import open_checkpoint
 from accent.training.learner import fit
+from accent.training.precision import choose_precision
 
 
 def main() -> None:
@@ -31,7 +34,8 @@ def main() -> None:
     clips, spectrograms, waveforms = pair_clips(args.waveforms, args.spectrograms, window)
     if clips.empty:
         raise InputError(f"{args.spectrograms}: no clip of {params.window_seconds:g} s. Lower distil.window_seconds")
-    teacher = load_teacher(taught)
+    precision = choose_precision(params.precision, default_device())
+    teacher = load_teacher(taught, bfloat16=precision == "bfloat16")
     lessons = teach(clips, spectrograms, waveforms, teacher, args.state / "lessons")
     kinds = hold_out(lessons.clips, params.held_out_locales, params.held_out_share, params.seed)
     train, valid = lessons.clips[kinds == "train"], lessons.clips[kinds != "train"]

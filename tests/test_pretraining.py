@@ -212,7 +212,7 @@ def read_lessons(folder: Path) -> tuple[pd.DataFrame, Parts, Parts]:
 class Recorder:
     """A teacher whose frames say which clip they are of; after `until` calls it fails."""
 
-    sha256, params, width = "0", "none", 4
+    sha256, params, width, bfloat16 = "0", "none", 4, False
 
     def __init__(self, until: int) -> None:
         self.calls, self.until = 0, until
@@ -271,6 +271,15 @@ def test_the_encoder_in_plain_torch_is_transformers_own(teacher):
         found = encode(encoder, waveform, 4)
         assert found.shape == frames.shape
         assert torch.allclose(found, torch.from_numpy(frames).float(), atol=0.01)
+
+
+def test_a_teacher_in_bfloat16_says_nearly_the_same(teacher):
+    waveform = np.random.default_rng(0).normal(0, 3000, 50000).astype(np.int16)
+    exact, rounded = (
+        load_teacher(make_teacher(teacher), "cpu", bfloat16).frames([waveform])[0].astype(float)
+        for bfloat16 in (False, True)
+    )
+    assert 0 < np.abs(rounded - exact).mean() < 0.05 * np.abs(exact).mean()
 
 
 def test_what_is_wrong_with_a_teacher_is_told_in_a_line(teacher, tmp_path):

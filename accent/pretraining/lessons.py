@@ -69,7 +69,7 @@ def teach(
     lengths = clips["length"].to_numpy() // 2 * 2
     clips = clips.assign(length=lengths, first=np.cumsum(lengths) - lengths)
     total, n_mels = int(lengths.sum()), spectrograms[0].shape[1]
-    what = [teacher.sha256, str(teacher.params), *clips["clip_id"], *map(str, clips["crc32"])]
+    what = [teacher.sha256, str(teacher.params), str(teacher.bfloat16), *clips["clip_id"], *map(str, clips["crc32"])]
     fingerprint = hashlib.sha256("\n".join(what).encode()).hexdigest()
     progress = scratch / "progress.json"
     scratch.mkdir(parents=True, exist_ok=True)
