@@ -103,7 +103,7 @@ def test_the_readme_s_experiment_commands_work(project):
     assert reran(done.stdout) == ["train", "predict", "evaluate", "explain", "practice", "audit", "report"]
     back_to_head(project)  # the experiment is kept by its name
 
-    run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", "evaluate", cwd=project)
+    run("dvc", "exp", "run", "--queue", "-S", "train.epochs=1,2", "train", cwd=project)
     run("dvc", "queue", "start", "-j", "1", cwd=project)
     run("dvc", "queue", "logs", "-f", re.search(r"^(\w{7})", queue(project), re.M)[1], cwd=project)
     wait_for_queue(project)
