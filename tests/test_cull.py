@@ -19,8 +19,8 @@ from tests.planted import plant
 
 pytestmark = pytest.mark.slow
 
-# A weak model, on a sixth of the cells. Without groups, a speaker's other clips say what he or she is.
-SMALL = {  # the last layer alone, upon the shipped trunk
+# The last layer alone, upon the shipped trunk. Without groups, a speaker's other clips say what he or she is.
+SMALL = {
     "split": {"folds": 2, "fold": 0, "group_by": "none"},
     "evaluate": {"resamples": 20},
     "train": {"epochs": 4, "batch_size": 32, "windows_per_clip": 2, "window_hop_seconds": 1.0},

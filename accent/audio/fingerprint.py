@@ -10,6 +10,7 @@ import numpy as np
 from scipy.fft import rfft
 from scipy.ndimage import correlate1d
 from scipy.signal import find_peaks
+from scipy.signal.windows import gaussian
 
 from accent.audio.waveform import SAMPLE_RATE
 
@@ -33,8 +34,7 @@ BAND_OF = np.repeat(np.eye(BANDS, dtype=np.float32), 2 * np.diff(EDGES), axis=0)
 def _gaussian(seconds: float) -> np.ndarray:
     """The weights of a Gaussian in time, one a frame, up to four standard deviations."""
     deviation = seconds * SAMPLE_RATE / FRAME
-    reach = round(4 * deviation)
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    weights = gaussian(2 * round(4 * deviation) + 1, deviation)
     return weights / weights.sum()
 
 

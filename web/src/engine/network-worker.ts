@@ -1,6 +1,7 @@
 /** A network's thread: one graph in onnxruntime's WebAssembly. */
 
 import * as ort from "onnxruntime-web/wasm";
+import { fetched } from "./fetched";
 
 export interface Tensor {
   data: Float32Array | BigInt64Array | Uint8Array;
@@ -10,23 +11,18 @@ export interface Tensor {
 export type Request = { graph: string } | { inputs: Record<string, Tensor> };
 export type Reply = { outputs: Record<string, Tensor> } | { error: string };
 
-const TYPES = { Float32Array: "float32", BigInt64Array: "int64", Uint8Array: "uint8" } as const;
 let session: ort.InferenceSession;
 
 async function load(path: string): Promise<void> {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  const graph = await (await fetched(path)).arrayBuffer();
   ort.env.wasm.numThreads = 1; // more would need headers that a static host cannot set
   ort.env.wasm.wasmPaths = { wasm: new URL("ort.wasm", self.location.href).href }; // whose compiled code browsers keep
   ort.env.logLevel = "error";
-  session = await ort.InferenceSession.create(await response.arrayBuffer(), { executionProviders: ["wasm"] });
+  session = await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] });
 }
 
 async function run(inputs: Record<string, Tensor>): Promise<Record<string, Tensor>> {
-  const feeds = Object.entries(inputs).map(([name, { data, dims }]) => {
-    const type = TYPES[data.constructor.name as keyof typeof TYPES];
-    return [name, new ort.Tensor(type, data, dims)];
-  });
+  const feeds = Object.entries(inputs).map(([name, { data, dims }]) => [name, new ort.Tensor(data, dims)]);
   const outputs = Object.entries(await session.run(Object.fromEntries(feeds)));
   return Object.fromEntries(outputs.map(([name, { data, dims }]) => [name, { data, dims } as Tensor]));
 }

@@ -3,6 +3,7 @@
 import { type Card, FORMAT } from "./card";
 import { Ear } from "./ear";
 import type { Model, Result, Sound } from "./engine";
+import { fetched } from "./fetched";
 import { score } from "./score";
 import type { Reading } from "./words";
 
@@ -15,12 +16,6 @@ const readings = fetched("readings.json").then((response) => response.json() as 
 const ear = wake();
 ear.catch(() => {}); // whoever asks for it is told
 let last: Promise<void> = Promise.resolve();
-
-async function fetched(path: string): Promise<Response> {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: ${response.status}`);
-  return response;
-}
 
 async function read(response: Response): Promise<Card> {
   const found = (await response.json()) as Card;
