@@ -25,16 +25,16 @@ def main() -> None:
 
     params = load_params("report", ReportParams)
     model, card = load_model(args.model)
-    target, classes = load_reference(args.model).score.target, list(card.classes)
+    reference, classes = load_reference(args.model), list(card.classes)
     chosen = choose_clips(read_frame(args.predictions), classes, params.clips)
     chosen = describe_clips(chosen, read_frame(args.measures))
     spectrograms = Parts(args.spectrograms, join_index(chosen[["clip_id"]], args.spectrograms))
     recordings = read_recordings(args.clips, chosen["clip_id"])
-    cards = make_cards(chosen, spectrograms, recordings, model, card, classes.index(target))
+    cards = make_cards(chosen, spectrograms, recordings, model, card, classes.index(reference.score.target))
 
     evaluation, audit = (json.loads(path.read_text(encoding="utf-8")) for path in (args.evaluation, args.audit))
     results = tables_and_pictures(classes, evaluation, audit, args.plots, args.training, args.audit_pictures)
-    html = render(target=target, cards=cards, **results)
+    html = render(target=reference.score.target, fitness=reference.fitness.sentence, cards=cards, **results)
     with output_file(args.page) as partial:
         partial.write_text(html, encoding="utf-8")
     wrong = sum(shown["outcome"] == "wrong" for shown in cards)

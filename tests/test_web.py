@@ -517,6 +517,21 @@ def test_other_colours_during_a_take_do_not_lose_it(page):
     page.click("#theme")
 
 
+def test_the_page_is_not_left_unasked_while_a_take_has_no_result(page):
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    with recording_of(page, speech(0, 3)):
+        page.wait_for_timeout(2500)
+        page.evaluate("void setTimeout(() => location.reload())")
+        wait_for(page, "document.querySelector('.record-label').textContent.includes('5 s')")
+        assert asked == ["beforeunload"]
+        page.click("#record")
+    page.reload()  # now it is kept
+    page.wait_for_selector("body[data-awake=yes]")
+    assert asked == ["beforeunload"]
+    assert page.evaluate(COUNT) == 1
+
+
 @pytest.mark.parametrize("name", ["ear.json", "grade.onnx"])
 def test_a_model_that_cannot_be_had_is_one_sentence(browser, address, name):
     context = browser.new_context(locale="en-GB", permissions=["microphone"])

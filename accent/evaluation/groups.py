@@ -140,11 +140,12 @@ def draw_subgroups(table: pd.DataFrame, overall: float) -> Figure:
         axes.hlines(places, table["error_low"], table["error_high"], color=FOR, linewidth=2.5, alpha=0.5)
         axes.scatter(table["error"], places, s=22, color=FOR, zorder=3, linewidth=0)
         names = [
-            f"{row.dimension}: {shorten(row.value, 32, placeholder='…')}  ({row.clips:,} clips, {row.speakers:,} sp.)"
+            f"{row.dimension}: {shorten(row.value, 32, placeholder='…')}  "
+            f"(clips {row.clips:,}, speakers {row.speakers:,})"
             for row in table.itertuples()
         ]
         axes.set(yticks=places, yticklabels=names, ylim=(places[-1] + 0.7, -0.7), xlim=(-0.02, 1.02))
         axes.tick_params(axis="y", length=0, labelsize=9)
         axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.set_xlabel("share of clips that were wrong, with its 95% interval\n(dotted: all clips)", size=9)
+        axes.set_xlabel("error rate, with its 95% interval\n(dotted: all clips)", size=9)
         return figure

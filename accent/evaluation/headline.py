@@ -1,7 +1,6 @@
 """Headline metrics: the test split by clip and by speaker, a second source, and abstention."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ def evaluate_model(
     tested = metrics["clip"] | {"interval": metrics["interval"]["clip"], "speakers_of": metrics["speakers_of"]}
     second = None if second_source is None else evaluate_second_source(second_source, *resampling)
     fitness = judge_fitness(tested, second, trained_on, params.bar)
-    return metrics | {"second_source": second, "fitness": asdict(fitness)}, fitness
+    return metrics | {"second_source": second, "fitness": {"verdicts": fitness.verdicts}}, fitness
 
 
 def evaluate_test(test: Predictions, target: str, resamples: int, seed: int) -> dict:

@@ -13,14 +13,14 @@ from fastai.callback.channelslast import ChannelsLast
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
-from torch import Tensor
+from torch import Tensor, nn
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.windows import MAX_WINDOW_SECONDS
 from accent.core.outputs import output_file
 from accent.core.params import Fraction, Seed, params
 from accent.network.resnet import ResNet
-from accent.pretraining.student import Student, StudentLoss, pool_columns, refine_time
+from accent.pretraining.student import Student, refine_time
 from accent.training.augment import AugmentParams
 from accent.training.callbacks import BFloat16, SeedEpochs
 from accent.training.precision import choose_precision
@@ -83,10 +83,7 @@ class ExplainedVariance(Metric):
         self.seen, self.errors, self.totals = 0, 0.0, 0.0
 
     def accumulate(self, learn: Learner) -> None:
-        columns, truth = (
-            learn.pred[..., self.place].float(),
-            pool_columns(learn.y[..., self.place], learn.pred.shape[1]),
-        )
+        columns, truth = learn.pred[..., self.place].float(), learn.y[..., self.place]
         mask = self.wanted[self.seen : self.seen + len(columns)].to(columns.device)
         self.seen += len(columns)
         self.errors = self.errors + ((columns - truth) ** 2)[mask].sum(dtype=torch.float64)
@@ -130,7 +127,7 @@ def make_student_learner(dls: DataLoaders, params: DistilParams, layers: Sequenc
     ]
     callbacks = [SeedEpochs(params.seed), ChannelsLast()]
     callbacks += [BFloat16()] if choose_precision(params.precision, dls.device) == "bfloat16" else []
-    return Learner(dls, student, loss_func=StudentLoss(), metrics=metrics, wd=params.weight_decay, cbs=callbacks)
+    return Learner(dls, student, loss_func=nn.MSELoss(), metrics=metrics, wd=params.weight_decay, cbs=callbacks)
 
 
 @torch.inference_mode()
@@ -141,7 +138,7 @@ def explained_by_locale(learn: Learner, valid: pd.DataFrame, layers: Sequence[in
     each = None
     for windows, frames in learn.dls.valid:
         columns = learn.model(windows.as_subclass(Tensor)).float()
-        truth = pool_columns(frames.as_subclass(Tensor), columns.shape[1])
+        truth = frames.as_subclass(Tensor)
         each = columns.shape[-1] // len(layers)
         errors.append(((columns - truth) ** 2).sum(dim=1).unflatten(-1, (len(layers), each)).sum(dim=-1).cpu())
         totals.append((truth**2).sum(dim=1).unflatten(-1, (len(layers), each)).sum(dim=-1).cpu())

@@ -1,7 +1,6 @@
 """The student: our own network with a head that predicts the teacher's frames for each moment of a window."""
 
 from torch import Tensor, nn
-from torch.nn import functional
 
 from accent.network.model import Standardise
 from accent.network.resnet import ResNet
@@ -21,18 +20,6 @@ class Student(nn.Module):
 
     def forward(self, batch: Tensor) -> Tensor:
         return self.head(self.network.columns(self.standardise(batch))).transpose(1, 2)
-
-
-def pool_columns(frames: Tensor, columns: int) -> Tensor:
-    """Frames (batch, count, width) -> (batch, columns, width): the mean of those that each column covers."""
-    return functional.adaptive_avg_pool1d(frames.transpose(1, 2), columns).transpose(1, 2)
-
-
-class StudentLoss(nn.Module):
-    """Mean square error of the student's columns against the teacher's frames (batch, count, width) in them."""
-
-    def forward(self, columns: Tensor, frames: Tensor) -> Tensor:
-        return functional.mse_loss(columns, pool_columns(frames, columns.shape[1]))
 
 
 def refine_time(network: ResNet, time_stride: int) -> None:

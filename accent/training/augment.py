@@ -95,8 +95,9 @@ def noise(batch: Tensor, strength_db: float, range_db: float) -> Tensor:
         return batch
     level_db = _draw(batch, 0, strength_db)
     floor = level_db * (1 - _draw(batch, 0, 1 / 3) * (0.5 + _draw(batch, -1, 1).sign() * (_bands(batch) - 0.5)))
-    # The power of one bin of noise is exponentially distributed (a chi-square of two degrees of freedom).
-    power = 10 ** (floor / 10) * torch.empty_like(batch).exponential_()
+    # The power of one bin of noise is exponentially distributed (a chi-square of two degrees of freedom). By its
+    # inverse distribution function, since torch's `exponential_` takes three times as long on a CPU.
+    power = 10 ** (floor / 10) * -torch.log1p(-torch.rand_like(batch))
     total = 10 ** (batch * range_db / 10) + power
     return (10 * torch.log10(total) / range_db).clamp(0, 1)
 

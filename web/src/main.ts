@@ -154,6 +154,13 @@ addEventListener("keydown", (event) => {
   void practise?.toggle();
 });
 
+/** A take that has no result yet is kept nowhere: ask before the page is left. */
+addEventListener("beforeunload", (event) => {
+  if (!practise?.recording && !app.engine.hearing) return;
+  event.preventDefault();
+  event.returnValue = true; // Chrome before 119 looks at nothing else
+});
+
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => void change());
 
 async function keepOffline(): Promise<void> {

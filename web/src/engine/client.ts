@@ -15,6 +15,7 @@ export class WorkerEngine implements Engine {
   private readonly worker = new Worker("worker.js", { type: "module" });
   private readonly waiting = new Map<number, Waiting>();
   private last = 0;
+  hearing = 0; // takes whose score is awaited
 
   constructor() {
     this.worker.onmessage = ({ data }: MessageEvent<Reply>) => {
@@ -39,8 +40,13 @@ export class WorkerEngine implements Engine {
     await this.ask<null>({ wake: true });
   }
 
-  score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result> {
-    return this.ask<Result>({ sound, text }, progress);
+  async score(sound: Sound, text: string | null, progress?: (share: number) => void): Promise<Result> {
+    this.hearing++;
+    try {
+      return await this.ask<Result>({ sound, text }, progress);
+    } finally {
+      this.hearing--;
+    }
   }
 
   private ask<T>(request: WithoutId<Request>, progress?: (share: number) => void): Promise<T> {
