@@ -21,6 +21,7 @@ from accent.evaluation.curves import confusion, draw_loss, draw_risk_coverage, d
 from accent.report import page as report_page
 from accent.report.clips import SHOWN, audio_type, choose_clips, make_card
 from accent.report.page import confusion_table, line_picture, render
+from accent.scoring.style import in_words
 from stages.report import main
 from tests.browser import CHROMIUM, FLAGS
 from tests.helpers import set_params, stage
@@ -295,7 +296,7 @@ def test_the_summary_shows_the_metrics_files(page, inputs, trained):
     assert row.startswith(f"{group['value']} {group['clips']} {group['speakers']} {group['error']:.3f}")
     channels = json.loads((trained / "metrics" / "audit.json").read_text())["channels"]
     for name, found in channels.items():
-        row = page.locator("#audit tr").filter(has_text=name.replace("_", " ")).text_content()
+        row = page.locator("#audit tr").filter(has_text=in_words(name)).text_content()
         assert f"{found['mean_change']:.3f}" in row
 
 
@@ -374,6 +375,20 @@ def a_page(predictions) -> dict:
         "curves": {"ROC": line_picture(draw_roc(roc(np.eye(3)[targets], targets, classes)))},
         "cards": [make_card(measures | metadata | clip, audio.getvalue(), figure, 0.0, 0.1) for clip in chosen],
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("snr_db", "SNR (dB)"),
+        ("noise_20_db", "noise 20 dB"),
+        ("mp3_32_kbps", "MP3 32 kb/s"),
+        ("model_roc_auc", "model ROC AUC"),
+        ("opus", "opus"),
+    ],
+)
+def test_metrics_have_names_for_people(name, words):
+    assert in_words(name) == words
 
 
 def test_three_classes_are_shown(a_page):

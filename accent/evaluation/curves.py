@@ -107,7 +107,7 @@ def draw_roc(rows: pd.DataFrame) -> Figure:
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
         draw_lines(axes, rows, "false_positive_rate", "true_positive_rate", "label")
-        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="share of the others taken for it", ylabel="share of it found")
+        axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="false positive rate", ylabel="true positive rate")
         return figure
 
 
@@ -120,7 +120,7 @@ def draw_reliability(rows: pd.DataFrame) -> Figure:
         rows = rows.iloc[::-1].assign(scaling=rows["temperature_scaling"] + " scaling")
         draw_lines(axes, rows, "confidence", "accuracy", "scaling", "o")
         lowest = min(rows["confidence"].min(), 0.5)
-        axes.set(xlim=(lowest, 1.01), ylim=(0, 1.03), xlabel="probability that it gave", ylabel="share that was right")
+        axes.set(xlim=(lowest, 1.01), ylim=(0, 1.03), xlabel="confidence", ylabel="accuracy")
         return figure
 
 
@@ -142,7 +142,7 @@ def draw_risk_coverage(rows: pd.DataFrame) -> Figure:
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         draw_lines(axes, rows, "coverage", "risk", "label")
-        axes.set(xlim=(0, 1.01), ylim=(0, None), xlabel="share answered, the surest first", ylabel="share wrong")
+        axes.set(xlim=(0, 1.01), ylim=(0, None), xlabel="coverage, the surest first", ylabel="risk")
         axes.set_ylim(top=max(axes.get_ylim()[1], 0.05))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(mpl.ticker.MaxNLocator(5, steps=[1, 2, 5, 10]))  # whole percents
@@ -160,7 +160,7 @@ def draw_curves(plots: Path, training: Path) -> dict[str, Figure]:
         "ROC": draw_roc(read_rows(plots / "roc.csv")),
         "Reliability": draw_reliability(read_rows(plots / "reliability.csv")),
         "Loss in training": draw_loss(losses),
-        "Error and answers": draw_risk_coverage(read_rows(plots / "risk_coverage.csv")),
+        "Risk and coverage": draw_risk_coverage(read_rows(plots / "risk_coverage.csv")),
     }
 
 

@@ -13,7 +13,7 @@ from accent.core.errors import InputError
 from accent.evaluation.curves import draw_curves, read_rows
 from accent.report.clips import SHOWN, data_uri
 from accent.scoring.picture import CLIP_BOX
-from accent.scoring.style import drawing
+from accent.scoring.style import drawing, in_words
 
 TEMPLATES = Path(__file__).parent / "templates"
 MAX_BYTES = 20_000_000  # of the page: browsers open more slowly, and mail and forges refuse it
@@ -102,7 +102,8 @@ def render(**page: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"number": number, "interval": interval, "columns": columns_of, "sentence": sentence}
+    environment.filters |= {"number": number, "interval": interval, "columns": columns_of}
+    environment.filters |= {"sentence": sentence, "words": in_words}
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     votes = {(card["up_votes"], card["down_votes"]) for card in page["cards"]}

@@ -1,6 +1,5 @@
 """Pictures of a take, of practice, and of what the model listens to."""
 
-import re
 from textwrap import fill
 
 import librosa
@@ -15,11 +14,10 @@ from accent.grading.take import MOMENT_SECONDS, GradedWord
 from accent.network.model import ModelCard
 from accent.scoring.explain import attributions, cells_of
 from accent.scoring.scorer import Piece, Score, Scorer
-from accent.scoring.style import AGAINST, FOR, INK, WIDTH, drawing, new_figure
+from accent.scoring.style import AGAINST, FOR, INK, WIDTH, drawing, in_words, new_figure
 from accent.scoring.timeline import curve, least_native, within
 
 FOOTER_CHARACTERS = 90  # in a line of small print below a take
-UNIT = "_(s|db|dbfs|hz)$"  # at the end of a measure's name
 HZ_TICKS = (125, 250, 500, 1000, 2000, 4000, 8000)
 CLIP_BOX = (0.1, 0.21, 0.885, 0.75)  # of a clip's picture, the axes: left, bottom, width and height, as shares
 
@@ -210,7 +208,7 @@ def draw_bands(rows, target: str) -> Figure:
         ticks = [tick for tick in HZ_TICKS if rows["hz"].min() <= tick <= rows["hz"].max() * 1.05]
         way.set(xscale="log", xticks=ticks, xticklabels=[f"{tick:,}" for tick in ticks], xlabel="Hz")
         way.minorticks_off()
-        size.set(ylim=(0, None), ylabel="share of what it weighs")
+        size.set(ylim=(0, None), ylabel="share of attributions")
         way.set_ylabel(f"added to the\nlog-odds of {target}")
         size.legend(title="clips of", frameon=False, labelcolor=INK)
         figure.suptitle("What the model listens to, over the test clips")
@@ -268,12 +266,6 @@ def draw_grades(table, target: str, native: tuple[float, float]) -> Figure:
         return figure
 
 
-def _in_words(name: str) -> str:
-    """A metric's name for people: `noise_20_db` is "noise 20 dB"."""
-    words = {"db": "dB", "snr": "SNR", "mp3": "MP3", "kbps": "kb/s", "khz": "kHz"}
-    return " ".join(words.get(word, word) for word in name.split("_"))
-
-
 def draw_audit(audit: dict) -> Figure:
     """The audit stage's metrics: AUC of the confounds and of the model, importance of each confound, channels."""
     with drawing():
@@ -301,7 +293,7 @@ def _draw_aucs(axes: Axes, found: dict) -> None:
 def _draw_importance(axes: Axes, importance: dict) -> None:
     means, sds = ([found[key] for found in importance.values()] for key in ("mean", "sd"))
     axes.barh(range(len(means)), means, xerr=sds, color=AGAINST, alpha=0.7, ecolor=INK)
-    axes.set(yticks=range(len(means)), yticklabels=[_in_words(re.sub(UNIT, "", name)) for name in importance])
+    axes.set(yticks=range(len(means)), yticklabels=map(in_words, importance))
     axes.locator_params(axis="x", nbins=5)
     axes.set_xlabel("fall of the confounds' AUC when shuffled")
     axes.axvline(0, color=INK, linewidth=0.8)
@@ -320,7 +312,7 @@ def _draw_channels(axes: Axes, channels: dict) -> None:
             axes.text(where, place, text, ha="center", va="center")
     for where, text in ((1.12, "flipped"), (1.32, "newly\nrefused")):
         axes.text(where, -0.9, text, ha="center", va="center", size=9)
-    axes.set(yticks=range(len(channels)), yticklabels=map(_in_words, channels))
+    axes.set(yticks=range(len(channels)), yticklabels=map(in_words, channels))
     axes.set(xlim=(0, 1.42), ylim=(len(channels) - 0.5, -1.4), xticks=np.linspace(0, 1, 5))
     axes.set_xlabel("change of the probability (line: 95th percentile)")
     axes.set_title("the same clips re-encoded", size=11)

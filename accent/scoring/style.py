@@ -24,10 +24,21 @@ STYLE = {
     "axes.spines.right": False,
     "text.parse_math": False,  # names and accents are free text, in which a $ is a $
 }
+UNITS = {"s": "s", "db": "dB", "dbfs": "dBFS", "hz": "Hz", "khz": "kHz", "kbps": "kb/s"}
+WORDS = {"roc": "ROC", "auc": "AUC", "snr": "SNR", "sd": "SD", "mp3": "MP3", "p95": "95th percentile of"}
 WIDTH = 5.8  # inches: on a phone, where a picture is as broad as the screen, its text can still be read
 
 
 _one_thread = RLock()
+
+
+def in_words(name: str) -> str:
+    """A metric's name for people: `snr_db` is "SNR (dB)", `noise_20_db` is "noise 20 dB"."""
+    *words, last = name.split("_")
+    unit = UNITS.get(last)
+    if unit and words and not words[-1].isdigit():
+        unit = f"({unit})"
+    return " ".join([*(WORDS.get(word, word) for word in words), unit or WORDS.get(last, last)])
 
 
 @contextmanager
