@@ -125,12 +125,20 @@ def draw_reliability(rows: pd.DataFrame) -> Figure:
 
 
 def draw_loss(losses: dict[str, pd.DataFrame]) -> Figure:
-    """Loss by epoch of every split; `losses` maps its name to rows of step and loss."""
+    """Loss by epoch of every split; `losses` maps its name to rows of step and loss.
+
+    The epoch with the lowest of `validation` is marked.
+    """
     with drawing():
         figure = new_figure(*SIZE)
         axes = figure.subplots()
         rows = pd.concat([table.assign(split=split) for split, table in losses.items()])
         draw_lines(axes, rows, "step", "loss", "split")
+        if "validation" in losses:
+            lowest = losses["validation"]["loss"].idxmin()
+            epoch = losses["validation"]["step"][lowest]
+            axes.axvline(epoch, color=INK, linewidth=0.8, linestyle=":")
+            axes.text(epoch, 0, f"lowest in epoch {epoch} ", ha="right", va="bottom", size=9)
         axes.set(ylim=(0, None), xlabel="epoch", ylabel="loss")
         axes.xaxis.get_major_locator().set_params(integer=True)
         return figure
