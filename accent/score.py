@@ -40,11 +40,11 @@ PLAIN_BARS = "12345678"  # where the terminal has no others
 BARS_SHOWN = 16
 WORDS_SHOWN = 3
 GAP = 2  # characters between the columns of a table
-MIN_NAME = 12  # columns for the names of takes, with fewer of which the table becomes a list
+MIN_NAME = 12  # columns for the names of takes, where fewer are left the table becomes a list
 
 
 class Found(NamedTuple):
-    """The files to score, what is wrong with the arguments, and how many files of which suffix are no recordings."""
+    """The files to score, what is wrong with the arguments, and how many files of each suffix are no recordings."""
 
     takes: list[Path]
     wrong: list[str]
@@ -189,7 +189,7 @@ def say_take(score: Score) -> list[str]:
 
 
 def print_words(words: list[GradedWord], console: Console) -> None:
-    """The words of a take beside a native's: when, how long, how they are graded, and how far apart they sound.
+    """The words of a take and of a native's reading: when, how long, how they are graded, and how far apart they sound.
 
     On a narrow screen a list instead.
     """

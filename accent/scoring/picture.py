@@ -61,9 +61,9 @@ def draw_take(scorer: Scorer, piece: Piece, score: Score, title: str) -> Figure:
 
 
 def draw_range(axes: Axes, score: Score, target: str) -> None:
-    """The grade, with its own 95% range, on a line beside natives' range; without one, the probability.
+    """The grade with its 95% interval and natives' range, on one line; the probability for a take without a grade.
 
-    Of a refused take, the reason in their place.
+    A refused take shows the reason instead.
     """
     if score.refused:
         axes.set_axis_off()
@@ -216,7 +216,7 @@ def draw_bands(rows, target: str) -> Figure:
 
 
 def draw_levels(table, levels: list[str], native: tuple[float, float], target: str, by: str) -> Figure:
-    """The recordings of every level as dots on the scale of grades, or of log-odds, beside the native range.
+    """The recordings of every level as dots on the scale of grades or log-odds, with natives' range.
 
     `table` has `level` and the column `by`: `grade` or `log_odds`.
     """
@@ -241,7 +241,7 @@ def draw_levels(table, levels: list[str], native: tuple[float, float], target: s
 
 
 def draw_grades(table, target: str, native: tuple[float, float]) -> Figure:
-    """How the clips of each class and probe are graded for a target, beside natives' range.
+    """How the clips of each class and probe are graded for a target, with natives' range.
 
     `table` has `label` and `grade`, a row a clip.
     """

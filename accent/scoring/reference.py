@@ -15,7 +15,7 @@ from accent.scoring.refusal import ScoreParams
 
 REFERENCE = "reference.json"
 PERCENTS = np.arange(101)
-NATIVE_LOW, NATIVE_HIGH = 5, 95  # percent of the native speakers' test clips: the range that a take is shown beside
+NATIVE_LOW, NATIVE_HIGH = 5, 95  # percent of the native speakers' test clips: the range that a take is compared with
 
 
 @params

@@ -8,7 +8,7 @@ from accent.scoring.scorer import Piece, Window
 
 
 def least_native(windows: list[Window], count: int = 3) -> list[Window]:
-    """Up to `count` windows below one half, the lowest first, no two of which overlap; if none is, the lowest."""
+    """Up to `count` windows below one half, the lowest first, without overlap; if none is below, the lowest one."""
     chosen: list[Window] = []
     for window in sorted(windows, key=lambda window: (window.probability, window.start_s)):
         if chosen and window.probability >= 0.5:
