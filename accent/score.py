@@ -40,7 +40,7 @@ PLAIN_BARS = "12345678"  # where the terminal has no others
 BARS_SHOWN = 16
 WORDS_SHOWN = 3
 GAP = 2  # characters between the columns of a table
-MIN_NAME = 12  # columns for the names of takes, where fewer are left the table becomes a list
+MIN_NAME = 12  # columns for the names of takes; where fewer are left, the table becomes a list
 
 
 class Found(NamedTuple):

