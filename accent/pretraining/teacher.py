@@ -78,11 +78,11 @@ class Teacher:
         heard: list[list[np.ndarray]] = [[] for _ in waveforms]
         for first in range(0, len(pieces), self.params.batch_size):
             batch = pieces[first : first + self.params.batch_size]
-            for (number, piece), frames in zip(batch, self._hear([piece for _, piece in batch]), strict=True):
-                heard[number].append(frames[: round(len(piece) / FRAME_SAMPLES)])
+            for (number, _), frames in zip(batch, self._hear([piece for _, piece in batch]), strict=True):
+                heard[number].append(frames)
         return [np.concatenate(frames) for frames in heard]
 
-    def _hear(self, pieces: list[np.ndarray]) -> np.ndarray:
+    def _hear(self, pieces: list[np.ndarray]) -> list[np.ndarray]:
         features = self.extractor(
             pieces, sampling_rate=SAMPLE_RATE, return_tensors="pt", padding="max_length", device=self.device
         ).input_features
@@ -91,7 +91,8 @@ class Teacher:
         frames = torch.cat([self.outputs[layer] for layer in self.params.layers], dim=-1)
         if not torch.isfinite(frames).all():
             raise InputError(f"{self.params.teacher}: the teacher's output is no finite number. Get its weights again")
-        return frames.half().cpu().numpy()
+        counts = [round(len(piece) / FRAME_SAMPLES) for piece in pieces]  # the rest is of the silence
+        return [heard[:count].half().cpu().numpy() for heard, count in zip(frames, counts, strict=True)]
 
 
 def load_teacher(params: TeachParams, device: str = "", bfloat16: bool = False) -> Teacher:
