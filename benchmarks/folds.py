@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from joblib.externals.loky import get_reusable_executor
 from tqdm import tqdm
 
 from accent.core.errors import run
@@ -80,6 +81,8 @@ def _in_child(name: str, folder: Path, paths: dict[str, Path]) -> None:
     sys.argv = [name, *("".join([str(paths.get(first, first)), slash, rest]) for first, slash, rest in words)]
     with open("log.txt", "a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
         run(import_module(f"stages.{name}").main)
+    # A forked child's exit waits for idle workers, which joblib keeps for five minutes.
+    get_reusable_executor().shutdown()
 
 
 def place_of(folder: Path, name: str, fold: int) -> Path:

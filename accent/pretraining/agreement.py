@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+from tqdm import tqdm
 
 from accent.corpus.selection import seeded_hash
 from accent.grading.encoder import WIDTH
@@ -45,11 +46,20 @@ def clip_grades(frames: Frames, natives: Sequence[int], others: Sequence[int], g
         found = frames(row)
         return found[np.linspace(0, len(found) - 1, min(FRAMES_PER_CLIP, len(found))).round().astype(int)]
 
-    sides = [torch.cat([thinned(row) for row in rows]).float() for rows in (natives, others)]
+    def shown(rows: Sequence[int], what: str) -> tqdm:
+        return tqdm(rows, unit="clip", desc=what, delay=5)  # only where it takes long: frames may be at hand
+
+    named = {"bank of natives": natives, "bank of others": others}
+    sides = [torch.cat([thinned(row) for row in shown(rows, name)]).float() for name, rows in named.items()]
     both = torch.cat(sides)
     mean, spread = both.mean(dim=0), both.std(dim=0).clamp(min=1e-6)
     banks = [Bank(unit_frames(side, mean, spread)) for side in sides]
-    return np.array([float(frame_grades(unit_frames(frames(row), mean, spread), *banks).mean()) for row in graded])
+    return np.array(
+        [
+            float(frame_grades(unit_frames(frames(row), mean, spread), *banks).mean())
+            for row in shown(graded, "graded clips")
+        ]
+    )
 
 
 @torch.inference_mode()

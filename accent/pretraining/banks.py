@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor
+from tqdm import tqdm
 
 from accent.core.errors import InputError
 from accent.core.params import Seed, params
@@ -97,7 +98,10 @@ def build(
     params: BanksParams,
 ) -> tuple[Ear, Shipped]:
     """The ear, whose projection is fitted to all frames of the banks, and the banks."""
-    heard = {name: [hear(encoder, waveforms[row])[::STEP].half() for row in rows] for name, rows in chosen.items()}
+    heard = {
+        name: [hear(encoder, waveforms[row])[::STEP].half() for row in tqdm(rows, unit="clip", desc=f"ear: {name}")]
+        for name, rows in chosen.items()
+    }
     locales = tuple(sorted(clips["label"].iloc[chosen["others"]].unique()))
     each = params.other_frames // len(heard["others"])
     others = [thinned(clip, each) for clip in heard.pop("others")]
@@ -157,8 +161,11 @@ def measure_agreement(
     """
     takes = [waveform for side in graded.values() for waveform in side]
     sides = {name: rows[:: max(len(rows) // clips_of_bank, 1)] for name, rows in chosen.items()}
-    heard = {name: [said_by(teacher, waveforms[row]) for row in rows] for name, rows in sides.items()}
-    said = [said_by(teacher, take) for take in takes]
+    heard = {
+        name: [said_by(teacher, waveforms[row]) for row in tqdm(rows, unit="clip", desc=f"teacher: {name}")]
+        for name, rows in sides.items()
+    }
+    said = [said_by(teacher, take) for take in tqdm(takes, unit="clip", desc="teacher: takes")]
     found = {}
     for locale in banks.natives:
         natives = Bank(banks.natives[locale].frames)

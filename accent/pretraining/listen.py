@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import DecodeParams
@@ -67,7 +68,7 @@ def read_sets(
 def pooled_features(network: ResNet, spectrograms: Sequence[np.ndarray], window: int, hop: int) -> np.ndarray:
     """The mean of the network's features over each spectrogram's windows, (clips, channels)."""
     standardise, found = Standardise(), []
-    for spectrogram in spectrograms:
+    for spectrogram in tqdm(spectrograms, unit="clip", desc="network"):
         _, windows = even_windows(spectrogram, window, hop)
         found.append(network.features(standardise(torch.from_numpy(windows).float() / 255)).mean(dim=0).numpy())
     return np.stack(found)
@@ -75,7 +76,8 @@ def pooled_features(network: ResNet, spectrograms: Sequence[np.ndarray], window:
 
 def teacher_features(teacher: Teacher, waveforms: Sequence[np.ndarray]) -> np.ndarray:
     """The mean of the teacher's frames over each waveform, (clips, width)."""
-    return np.stack([teacher.frames([waveform])[0].astype(np.float32).mean(axis=0) for waveform in waveforms])
+    shown = tqdm(waveforms, unit="clip", desc="teacher")
+    return np.stack([teacher.frames([waveform])[0].astype(np.float32).mean(axis=0) for waveform in shown])
 
 
 def by_speaker(clips: pd.DataFrame, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
