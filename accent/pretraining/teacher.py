@@ -103,6 +103,9 @@ def load_teacher(params: TeachParams, device: str = "", bfloat16: bool = False) 
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     state = read_weights(params.teacher)
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        digest.update(state[name].half().contiguous().numpy().tobytes())
     positions = params.context_seconds * FRAMES_PER_SECOND
     encoder = WhisperEncoder(WhisperConfig(**BASE, max_source_positions=positions))
     try:
@@ -111,9 +114,6 @@ def load_teacher(params: TeachParams, device: str = "", bfloat16: bool = False) 
     except (KeyError, RuntimeError) as error:
         what = f"not the encoder of Whisper-base ({' '.join(str(error).split())[:200]})"
         raise InputError(f"teach.teacher: {params.teacher}: {what}. Use openai/whisper-base") from None
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        digest.update(state[name].half().contiguous().numpy().tobytes())
     encoder.layers = encoder.layers[: max(params.layers)]  # what comes after them is not asked for
     return Teacher(encoder.to(device).eval(), digest.hexdigest(), params, device, bfloat16)
 
