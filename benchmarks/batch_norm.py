@@ -19,12 +19,13 @@ from accent.training.checkpoint import Checkpoint
 from accent.training.learner import TrainParams, fit, make_learner, read_clips, training_dls
 
 WAYS = {"running mean": False, "measured": True}
+LEARNING_RATE = 0.003  # of all layers, from random weights; that of params.yaml is the last layer's
 
 
 def losses(spectrograms: Path, splits: Path, measured: bool) -> pd.DataFrame:
-    """Step and validation loss of a training from scratch with the parameters of params.yaml."""
+    """Step and validation loss of a training from scratch with the other parameters of params.yaml."""
     params, spectrogram = load_params("train", TrainParams), load_params("spectrogram", SpectrogramParams)
-    params = replace(params, weights="none", keep="last")
+    params = replace(params, weights="none", keep="last", learning_rate=LEARNING_RATE)
     window, hop = (spectrogram.frames_in(seconds) for seconds in (params.window_seconds, params.window_hop_seconds))
     clips, classes = read_clips(spectrograms, splits)
     dls = training_dls(clips["train"], clips["valid"], classes, window, hop, params, spectrogram.range_db)
