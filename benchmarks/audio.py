@@ -6,10 +6,10 @@ Everything runs on one core, over the same clips, in one process but for ffmpeg'
 folder of Common Voice releases. Prints clips a second, the ratios, and the bytes that a clip takes on disk.
 """
 
+import argparse
 import io
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,6 +26,7 @@ from scipy.signal import spectrogram as scipy_spectrogram
 
 from accent.audio.spectrogram import SpectrogramParams
 from accent.audio.waveform import SAMPLE_RATE, DecodeParams
+from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import part_name
 from benchmarks.usage import stage_usage
@@ -141,7 +142,9 @@ def clips_a_second(function: Callable[[list[Path], Path], int], inputs: list[Pat
 
 
 def main() -> None:
-    releases = Path(sys.argv[1] if len(sys.argv) > 1 else "data/sample")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("releases", type=Path, nargs="?", default=Path("data/sample"))
+    releases = parser.parse_args().releases
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     torch.set_num_threads(1)
@@ -176,4 +179,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from accent.audio.spectrogram import SpectrogramParams
+from accent.core.errors import run
 from accent.core.params import load_params
 from accent.evaluation.curves import draw_loss
 from accent.training.callbacks import BatchNorm
@@ -54,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

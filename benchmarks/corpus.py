@@ -18,6 +18,7 @@ from joblib import delayed
 from tqdm import tqdm
 
 from accent.audio.reencode import decoded, mp3
+from accent.core.errors import run
 from accent.core.outputs import output_folder
 from accent.core.parallel import in_parallel
 
@@ -76,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -16,6 +16,7 @@ import numpy as np
 from accent.audio.duplicates import same_recordings
 from accent.audio.fingerprint import LANDMARK, fingerprint
 from accent.audio.waveform import AudioParams, decode_clip
+from accent.core.errors import run
 from tests.helpers import sample_clips
 
 LANDMARKS = 13  # of a clip of 4 to 5 s, on average
@@ -65,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -19,6 +19,7 @@ from fastai.callback.tracker import SaveModelCallback
 from fastai.torch_core import set_seed
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
+from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.tables import read_frame
 from accent.corpus.selection import EvaluateParams
@@ -81,4 +82,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -10,7 +10,7 @@ folder of the teacher's weights, the grade by its 4th layer in float and 30 s of
 has three clips of every other locale of WAVEFORMS.
 """
 
-import sys
+import argparse
 import time
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from accent.audio.waveform import FULL_SCALE, SAMPLE_RATE, read_recording
+from accent.core.errors import run
 from accent.core.parts import Parts, read_index
 from accent.evaluation.intervals import say_interval, speaker_intervals
 from accent.evaluation.metrics import auc
@@ -138,10 +139,20 @@ def grade_by_folds(heard: list[Tensor], native: np.ndarray, speakers: np.ndarray
     return sums / counts
 
 
-if __name__ == "__main__":
-    what, *arguments = sys.argv[1:]
-    if what == "speed":
-        speed(Path(arguments[0] if arguments else "models"))
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="what", required=True)
+    of_speed, of_accents = commands.add_parser("speed"), commands.add_parser("accents")
+    of_accents.add_argument("waveforms", type=Path)
+    for command in (of_speed, of_accents):
+        command.add_argument("model", type=Path, nargs="?", default=Path("models"))
+    of_accents.add_argument("teacher", nargs="?", default="")
+    args = parser.parse_args()
+    if args.what == "speed":
+        speed(args.model)
     else:
-        waveforms, model, teacher = (*arguments, *("", "models", "")[len(arguments) :])
-        accents(Path(waveforms), Path(model), teacher)
+        accents(args.waveforms, args.model, args.teacher)
+
+
+if __name__ == "__main__":
+    run(main)

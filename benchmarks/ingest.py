@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from accent.core.errors import run
 from benchmarks.usage import stage_usage
 
 REPEATS = 3
@@ -50,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

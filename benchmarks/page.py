@@ -30,6 +30,7 @@ import soundfile as sf
 import torch
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
+from accent.core.errors import run
 from accent.page.serve import HOST, Handler
 from accent.scoring.scorer import Score, Scorer
 from benchmarks.score import make_take, milliseconds
@@ -190,4 +191,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

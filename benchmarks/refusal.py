@@ -18,6 +18,7 @@ from scipy.signal import butter, sosfilt
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from accent.audio.waveform import SAMPLE_RATE, read_recording
+from accent.core.errors import run
 from accent.scoring.refusal import UNPROVEN
 from accent.scoring.scorer import Scorer
 
@@ -105,4 +106,4 @@ def print_steps(scorer: Scorer, speech: list[np.ndarray], target: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

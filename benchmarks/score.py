@@ -20,6 +20,7 @@ import torch
 
 from accent.audio.waveform import SAMPLE_RATE, read_recording
 from accent.audio.windows import even_windows
+from accent.core.errors import run
 from accent.scoring.scorer import Scorer
 
 SECONDS, REPEATS = 5, 30
@@ -102,4 +103,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from accent.core.errors import run
 from accent.core.parts import INDEX
 from benchmarks.duplicates import made_fingerprints
 from benchmarks.usage import stage_usage
@@ -51,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 from tqdm import tqdm
 
+from accent.core.errors import run
 from accent.core.parts import read_index
 from benchmarks.usage import ROOT, Usage, stage_usage
 
@@ -57,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from accent.core.errors import run
 from benchmarks.usage import stage_usage
 
 ENV = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
@@ -66,4 +67,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -7,7 +7,6 @@ matplotlib), through their own loaders; an epoch each after one to warm up. Then
 without what the device does to its batches, and the network alone, on batches that are there.
 """
 
-import sys
 import tempfile
 import time
 from contextlib import redirect_stdout
@@ -21,6 +20,7 @@ from fastai.learner import Learner
 from fastai.vision.all import ImageDataLoaders, Resize, resnet18, vision_learner
 
 from accent.audio.spectrogram import SpectrogramParams
+from accent.core.errors import run
 from accent.core.params import load_params
 from accent.core.parts import Parts, read_index
 from accent.training.learner import TrainParams, make_learner, training_dls
@@ -110,4 +110,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run(main)
