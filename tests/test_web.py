@@ -543,9 +543,23 @@ def test_the_page_is_not_left_unasked_while_a_take_has_no_result(page):
     assert page.evaluate(COUNT) == 1
 
 
+# A database that opens after a second, while what else the page waits for has failed already.
+SLOW_DATABASE = """
+const open = IDBFactory.prototype.open;
+IDBFactory.prototype.open = function (...args) {
+  const request = open.apply(this, args);
+  const add = request.addEventListener.bind(request);
+  request.addEventListener = (type, listener) =>
+    add(type, type === "success" ? (event) => setTimeout(() => listener(event), 1000) : listener);
+  return request;
+};
+"""
+
+
 @pytest.mark.parametrize("name", ["ear.json", "grade.onnx"])
 def test_a_model_that_cannot_be_had_is_one_sentence(browser, address, name):
     context = browser.new_context(locale="en-GB", permissions=["microphone"])
+    context.add_init_script(SLOW_DATABASE)
     wrong = []
     context.on("weberror", lambda error: wrong.append(str(error.error)))
     context.route(f"**/{name}", lambda route: route.abort())

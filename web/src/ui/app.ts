@@ -47,6 +47,7 @@ export class App {
     this.language = wished === "fr" ? "fr" : "en";
     this.ready = this.engine.load().then((model) => (this.model = model));
     this.awake = this.engine.wake();
+    this.ready.catch(() => {}); // whoever awaits it, later, is told
   }
 
   get say(): Texts {
