@@ -80,9 +80,10 @@ def _in_child(name: str, folder: Path, paths: dict[str, Path]) -> None:
     words = (word.partition("/") for word in STAGES[name].split())
     sys.argv = [name, *("".join([str(paths.get(first, first)), slash, rest]) for first, slash, rest in words)]
     with open("log.txt", "a") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-        run(import_module(f"stages.{name}").main)
-    # A forked child's exit waits for idle workers, which joblib keeps for five minutes.
-    get_reusable_executor().shutdown()
+        try:
+            run(import_module(f"stages.{name}").main)
+        finally:  # a forked child's exit waits for idle workers, which joblib keeps for five minutes
+            get_reusable_executor().shutdown()
 
 
 def place_of(folder: Path, name: str, fold: int) -> Path:

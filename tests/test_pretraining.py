@@ -282,6 +282,11 @@ def test_a_teacher_in_bfloat16_says_nearly_the_same(teacher):
     assert 0 < np.abs(rounded - exact).mean() < 0.05 * np.abs(exact).mean()
 
 
+def test_a_teacher_has_one_hash_whatever_it_is_asked(teacher):
+    asked = make_teacher(teacher), make_teacher(teacher, context_seconds=2, layers=(1,))
+    assert len({load_teacher(params, "cpu").sha256 for params in asked}) == 1
+
+
 def test_what_is_wrong_with_a_teacher_is_told_in_a_line(teacher, tmp_path):
     with pytest.raises(InputError, match="no encoder.safetensors here. Put the teacher's weights there"):
         load_teacher(make_teacher(tmp_path), "cpu")
